@@ -1,0 +1,1 @@
+"""The gateway: takes photos over gRPC, routes them through the cascade, calibrates and answers."""

@@ -1,0 +1,130 @@
+"""Makes answers of raw engine outputs: calibrated, ranked, and with a recommendation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.domain.calibration import Calibrator, softmax
+from server.domain.prediction import (
+    AttributeAnswer,
+    AttributesAnswer,
+    CategoryAnswer,
+    FloatArray,
+    HeadAnswer,
+    LabelConfidence,
+    RawPrediction,
+    Recommendation,
+    Uncertainty,
+)
+from server.domain.release import TierRelease
+from server.domain.task import Head, HeadKind, Task
+
+_PRESENT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TierAnswer:
+    """Everything that one tier says about one photo, calibrated.
+
+    Attributes:
+        tier: The tier that answered.
+        answers: By head id, for the heads that were run.
+        uncertainty: What the model does not know.
+        attention: `[rows, columns]` float32 weights in [0, 1], or None if not asked for.
+    """
+
+    tier: TierRelease
+    answers: Mapping[str, HeadAnswer]
+    uncertainty: Uncertainty
+    attention: FloatArray | None
+
+    def decision_confidences(self, task: Task) -> dict[str, float]:
+        """Returns the calibrated confidence of each decision head, by its id."""
+        confidences = {}
+        for head_id in task.decision_heads:
+            answer = self.answers[head_id]
+            if isinstance(answer, CategoryAnswer):  # Task admits no other decision heads
+                confidences[head_id] = answer.confidence
+        return confidences
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationBounds:
+    """The confidences from which (inclusive) an answer is accepted, likely, or worth a retake; falling in [0, 1]."""
+
+    accept: float = 0.90
+    likely: float = 0.75
+    retake_suggested: float = 0.60
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless the bounds fall within [0, 1]."""
+        if not 1 >= self.accept >= self.likely >= self.retake_suggested >= 0:
+            raise ValueError(f"bounds must fall within [0, 1], got {self}")
+
+
+def answer_tier(task: Task, tier: TierRelease, raw: RawPrediction, heads: Sequence[str]) -> TierAnswer:
+    """Calibrates one engine's outputs.
+
+    Args:
+        task: The taxonomy.
+        tier: The tier that ran, with its calibrators.
+        raw: The engine's outputs.
+        heads: The ids of the heads to answer.
+    """
+    return TierAnswer(
+        tier=tier,
+        answers={each: answer_head(task.head(each), tier.calibrators[each], raw.logits[each]) for each in heads},
+        uncertainty=tier.uncertainty.measure(raw),
+        attention=raw.attention,
+    )
+
+
+def answer_head(head: Head, calibrator: Calibrator, logits: FloatArray) -> HeadAnswer:
+    """Calibrates one head.
+
+    Args:
+        head: The question.
+        calibrator: Fitted on this head of the engine that ran.
+        logits: [label_count] float32. Raw engine outputs.
+    """
+    probabilities = calibrator.calibrate(logits)
+    values = probabilities.tolist()
+    if head.kind is HeadKind.ATTRIBUTES:
+        return AttributesAnswer(
+            head.id,
+            tuple(
+                AttributeAnswer(label, value >= _PRESENT, value)
+                for label, value in zip(head.labels, values, strict=True)
+            ),
+        )
+    # A stable sort: labels of equal confidence stay in the task's order.
+    order = np.argsort(-probabilities, kind="stable").tolist()
+    top = order[0]
+    return CategoryAnswer(
+        head=head.id,
+        label=head.labels[top],
+        confidence=values[top],
+        raw_confidence=float(softmax(logits.astype(np.float64))[top]),
+        ranking=tuple(LabelConfidence(head.labels[each], values[each]) for each in order),
+    )
+
+
+def recommend(
+    confidences: Mapping[str, float], uncertainty: Uncertainty, bounds: RecommendationBounds
+) -> Recommendation:
+    """Says what to do with an answer: the weakest decision head speaks, and a stranger is never accepted.
+
+    Args:
+        confidences: By decision head id, calibrated, in [0, 1]; at least one.
+        uncertainty: What the model does not know about the photo.
+        bounds: The confidences that each recommendation takes.
+    """
+    weakest = min(confidences.values())
+    if uncertainty.out_of_distribution or weakest < bounds.retake_suggested:
+        return Recommendation.RETAKE_REQUIRED
+    if weakest < bounds.likely:
+        return Recommendation.RETAKE_SUGGESTED
+    if weakest < bounds.accept:
+        return Recommendation.LIKELY
+    return Recommendation.ACCEPT

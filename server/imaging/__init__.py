@@ -1,0 +1,11 @@
+"""The preprocessing contract: one definition of how an encoded photo becomes a tensor.
+
+Pillow, pillow-heif and numpy, nothing else. The gateway uses `read_header` only; Triton's
+preprocessing step and training use `prepare`, so that a model meets in production exactly
+the pixels that it was trained on.
+"""
+
+from server.imaging.header import MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS, PhotoHeader, read_header
+from server.imaging.prepare import prepare
+
+__all__ = ["MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS", "PhotoHeader", "prepare", "read_header"]

@@ -1,0 +1,85 @@
+"""Turns an encoded photo into the tensor that engines take: the one definition, for serving and for training.
+
+Decided, and held by tests: EXIF orientation is applied; the first frame of an animation
+counts; alpha is laid over white; 16-bit is scaled to 8; a truncated photo is refused; the
+largest central square is kept.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from server.domain.errors import PhotoRefusedError
+from server.imaging.header import open_photo
+
+_ORIENTATION_TAG: Final = 0x0112
+_TRANSPOSES: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIXTEEN_BIT_SCALE: Final = 257.0
+
+
+def prepare(content: bytes, *, size_px: int) -> npt.NDArray[np.uint8]:
+    """Decodes, orients, crops to the central square and resizes.
+
+    JPEGs are decoded at the smallest DCT scale (1/2, 1/4, 1/8) that still covers the target.
+
+    Args:
+        content: The encoded JPEG, PNG, WebP or HEIF.
+        size_px: The side of the result, at least 1.
+
+    Returns:
+        [size_px, size_px, 3] uint8. RGB.
+
+    Raises:
+        PhotoRefusedError: The photo is not to be decoded, or cannot be.
+    """
+    with open_photo(content) as image:
+        try:
+            image.draft(None, (size_px, size_px))
+            image.load()
+            oriented = _orient(image)
+            square = _resize_central_square(_to_rgb(oriented), size_px)
+        except MemoryError as error:
+            raise PhotoRefusedError("TOO_MANY_PIXELS") from error
+        except Exception as error:  # decoders raise anything on damaged input
+            raise PhotoRefusedError("UNDECODABLE") from error
+    return np.array(square, dtype=np.uint8)
+
+
+def _orient(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - damaged EXIF says nothing of the pixels
+        orientation = 1
+    transpose = _TRANSPOSES.get(orientation)
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    if image.mode.startswith("I"):
+        levels = np.asarray(image, dtype=np.float32) / _SIXTEEN_BIT_SCALE
+        return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _resize_central_square(image: Image.Image, size_px: int) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return image.resize(
+        (size_px, size_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0
+    )
