@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from server.domain.errors import PhotoRefusedError
-from server.imaging.header import open_photo
+from server.imaging.header import open_photo, sniff_format
 
 _ORIENTATION_TAG: Final = 0x0112
 _TRANSPOSES: Final = {
@@ -42,12 +42,22 @@ def prepare(content: bytes, *, size_px: int) -> npt.NDArray[np.uint8]:
     Raises:
         PhotoRefusedError: The photo is not to be decoded, or cannot be.
     """
+    try:
+        return _decode(content, size_px=size_px, at_reduced_scale=True)
+    except PhotoRefusedError as refusal:
+        if refusal.code != "UNDECODABLE" or sniff_format(content) != "JPEG":
+            raise
+        # Some rare chroma samplings decode at full scale only.
+        return _decode(content, size_px=size_px, at_reduced_scale=False)
+
+
+def _decode(content: bytes, *, size_px: int, at_reduced_scale: bool) -> npt.NDArray[np.uint8]:
     with open_photo(content) as image:
         try:
-            image.draft(None, (size_px, size_px))
+            if at_reduced_scale:
+                image.draft(None, (size_px, size_px))
             image.load()
-            oriented = _orient(image)
-            square = _resize_central_square(_to_rgb(oriented), size_px)
+            square = _resize_central_square(_to_rgb(_orient(image)), size_px)
         except MemoryError as error:
             raise PhotoRefusedError("TOO_MANY_PIXELS") from error
         except Exception as error:  # decoders raise anything on damaged input

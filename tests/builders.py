@@ -1,0 +1,50 @@
+"""Builds valid domain objects, so that a test states only what it is about."""
+
+from server.domain.calibration import PlattScaling, SmoothedTemperature
+from server.domain.known_answer import KnownAnswer
+from server.domain.release import EngineRef, Release, TierRelease
+from server.domain.task import Head, HeadKind, Task
+from server.domain.uncertainty import QUANTILE_COUNT, UncertaintyScale
+
+SHA = "a" * 64
+
+TASK = Task(
+    id="bread",
+    title="Bread",
+    heads=(
+        Head("kind", "Kind", HeadKind.CATEGORY, ("rye", "wheat", "spelt")),
+        Head("grade", "Grade", HeadKind.CATEGORY, ("good", "bad")),
+        Head("signs", "Signs", HeadKind.ATTRIBUTES, ("crust", "mould")),
+    ),
+    decision_heads=("kind", "grade"),
+)
+
+SCALE = UncertaintyScale(
+    feature_distance_quantiles=tuple(float(each) for each in range(QUANTILE_COUNT)),
+    logit_variance_quantiles=tuple(each / 100 for each in range(QUANTILE_COUNT)),
+    out_of_distribution_distance=95.0,
+    false_alarm_rate=0.05,
+)
+
+KNOWN_ANSWER = KnownAnswer("releases/bread/1/known_answer.jpg", SHA, (), {}, {})
+
+
+def make_tier(tier: str = "fast", *, sha256: str = SHA, thresholds: dict[str, float] | None = None) -> TierRelease:
+    """Returns a tier of the bread task whose calibrators change nothing but for smoothing."""
+    return TierRelease(
+        tier=tier,
+        engine=EngineRef(f"bread_r1_{tier}", "fp32", sha256, f"triton/bread_r1_{tier}_engine/1/model.onnx", 32, (4, 4)),
+        calibrators={
+            "kind": SmoothedTemperature(sha256, 1.0, 1000),
+            "grade": SmoothedTemperature(sha256, 1.0, 1000),
+            "signs": PlattScaling(sha256, (1.0, 1.0), (0.0, 0.0), 1000),
+        },
+        thresholds=thresholds or {"kind": 0.9, "grade": 0.8},
+        uncertainty=SCALE,
+        known_answer=KNOWN_ANSWER,
+    )
+
+
+def make_release(*tiers: str) -> Release:
+    """Returns release 1 of the bread task with these tiers, cheapest first."""
+    return Release(TASK, 1, tuple(make_tier(each) for each in tiers or ("fast",)))

@@ -1,0 +1,22 @@
+"""Fixtures for all suites."""
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository_root() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_material() -> Path:
+    """Real photos beside the checkout; a test that asks for them is skipped where there are none."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "hostile_images" / "MANIFEST.csv").exists():
+        pytest.skip("no real test material beside the checkout")
+    return folder
