@@ -1,0 +1,58 @@
+"""The preprocessing step: the encoded photo in, pixels out. Also the sandbox in which photos are decoded.
+
+Runs in a process of its own with a limited address space. A refusal travels as an error of
+its request that holds nothing but `PHOTO_REFUSED` and a code; a decoder's own words stay here.
+"""
+
+import json
+import resource
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from server.domain.errors import PhotoRefusedError
+from server.imaging import prepare
+from server.triton.refusal import refusal_text
+from server.triton.tier_models import IMAGE, PHOTO
+
+
+class TritonPythonModel:
+    """Decodes, orients, crops and resizes photos, one response a request."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Reads the size and limits the memory of this process.
+
+        Args:
+            args: Triton's description of this instance; `model_config` is JSON.
+        """
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._size_px = int(parameters["input_size_px"]["string_value"])
+        limit_memory(int(parameters["memory_limit_bytes"]["string_value"]))
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answers each request on its own."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        try:
+            photos = pb_utils.get_input_tensor_by_name(request, PHOTO).as_numpy()
+            images = np.stack([prepare(photo, size_px=self._size_px) for photo in photos.ravel()])
+            return pb_utils.InferenceResponse([pb_utils.Tensor(IMAGE, images)])
+        except PhotoRefusedError as error:
+            return _error(refusal_text(error.code))
+        except MemoryError:
+            return _error(refusal_text("UNDECODABLE"))
+        except Exception as error:  # noqa: BLE001 -- raising here leaks shared memory; the request carries it
+            return _error(f"preprocessing failed: {type(error).__name__}")
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """Limits the address space of this process, and forbids core dumps (they would hold photos)."""
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _error(text: str) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(text))

@@ -1,0 +1,287 @@
+"""Keeps the embedded Triton serving: proves it before it serves, notices trouble, mends it, and says how it stands.
+
+    STARTING ──proved──▶ SERVING ──trouble──▶ RECOVERING ──proved──▶ SERVING ... STOPPED
+
+A dead stub, or wrong answers: the step is loaded anew beside the old one. A dead or silent
+Triton, or a reload that does not help: Triton is restarted, ever more slowly, and never given up.
+Nothing serves before its known answers are right.
+"""
+
+import asyncio
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from server.domain.errors import LoupeError, ReleaseRefusedError
+from server.triton.backoff import Backoff
+from server.triton.embedded import EmbeddedTriton
+from server.triton.errors import ModelLoadError, TritonSetupError
+from server.triton.known_answer import ServedTier, check_ensemble, check_tier
+from server.triton.repository import Target, remove_tier_models, write_tier_models
+from server.triton.tier_models import engine_model, preprocess_model
+from server.triton.troubles import AnswersWrong, ProcessWatch, ServerLost, Silent, StubLost, Trouble
+
+_LOG = logging.getLogger(__name__)
+_CANARY_SHARE = 0.05
+_LONGEST_CANARY_PAUSE_S = 15.0
+
+
+class BackendState(enum.Enum):
+    """How the backend stands."""
+
+    STARTING = "starting"
+    """Nothing has been proved yet."""
+
+    SERVING = "serving"
+    """Every tier gave its known answers."""
+
+    RECOVERING = "recovering"
+    """Something broke and is being mended; calls may fail."""
+
+    STOPPED = "stopped"
+    """Nobody watches any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorOptions:
+    """How closely the backend is watched.
+
+    Attributes:
+        instance_count: Instances of each step, at least 1.
+        canary_interval_s: The shortest pause between two canaries; longer, up to 15 s, where they would
+            take over 5 % of the time.
+        answer_timeout_s: How long a known answer may take, above 0.
+    """
+
+    instance_count: int = 2
+    canary_interval_s: float = 5.0
+    answer_timeout_s: float = 5.0
+
+
+Listener = Callable[[BackendState], None]
+
+
+class TritonSupervisor:
+    """An async context manager around a started `EmbeddedTriton`: watches it inside."""
+
+    def __init__(self, triton: EmbeddedTriton, options: SupervisorOptions | None = None) -> None:
+        """Watches nothing yet.
+
+        Args:
+            triton: The server, started; whoever started it stops it.
+            options: How closely to watch.
+        """
+        self._triton = triton
+        self._options = options or SupervisorOptions()
+        self._state = BackendState.STARTING
+        self._listeners: list[Listener] = []
+        self._tiers: dict[str, ServedTier] = {}
+        self._recoveries = 0
+        self._troubles: asyncio.Queue[tuple[Trouble, int]] = asyncio.Queue()
+        self._watch = ProcessWatch(triton, self._report)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._busy = asyncio.Lock()
+        self._reloads = Backoff(free_attempts=5, first_delay_s=0.25, longest_delay_s=2.0)
+        self._restarts = Backoff(free_attempts=2, first_delay_s=1.0, longest_delay_s=30.0)
+
+    async def __aenter__(self) -> Self:
+        """Begins to watch."""
+        self._watch.extend()
+        self._tasks = [asyncio.create_task(self._mend()), asyncio.create_task(self._send_canaries())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ceases to watch."""
+        self._watch.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._publish(BackendState.STOPPED)
+
+    @property
+    def state(self) -> BackendState:
+        """How the backend stands."""
+        return self._state
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tells `listener` the state now and at each change, in the event loop; it must not block or raise.
+
+        Returns:
+            What ends the subscription when called.
+        """
+        self._listeners.append(listener)
+        listener(self._state)
+        return lambda: self._listeners.remove(listener)
+
+    async def deploy(self, *tiers: ServedTier) -> None:
+        """Loads tiers beside those that serve, and proves them; all serve after, or none does.
+
+        Raises:
+            ReleaseRefusedError: A model cannot be loaded, or a known answer is wrong.
+            BackendUnavailableError: Triton is gone.
+        """
+        async with self._busy:
+            for tier in tiers:
+                write_tier_models(
+                    tier.spec,
+                    self._triton.repository,
+                    target=Target.EMBEDDED,
+                    instance_count=self._options.instance_count,
+                )
+            try:
+                await self._load_and_prove(tiers)
+            except BaseException:
+                await self._discard(tiers)
+                raise
+            self._tiers |= {tier.spec.model: tier for tier in tiers}
+            self._watch.extend()
+            if self._state is BackendState.STARTING:
+                self._publish(BackendState.SERVING)
+
+    async def withdraw(self, *models: str) -> None:
+        """Unloads tiers by their ensembles' names; requests in flight finish."""
+        async with self._busy:
+            await self._discard([self._tiers.pop(model) for model in models if model in self._tiers])
+
+    async def _load_and_prove(self, tiers: tuple[ServedTier, ...]) -> None:
+        try:
+            await asyncio.gather(*(self._triton.load(tier.spec.model) for tier in tiers))
+        except ModelLoadError as error:
+            raise ReleaseRefusedError(error.model, error.cause) from error
+        for tier in tiers:
+            findings = await self._check(tier)
+            if findings:
+                raise ReleaseRefusedError(tier.spec.model, *findings)
+
+    async def _discard(self, tiers: "list[ServedTier] | tuple[ServedTier, ...]") -> None:
+        for tier in tiers:
+            self._watch.forget(tier.spec.steps)
+            try:
+                await self._triton.unload(tier.spec.model)
+            except LoupeError as error:
+                # A Triton that is gone has unloaded everything already.
+                _LOG.warning("%s was not unloaded: %s", tier.spec.model, error)
+            remove_tier_models(tier.spec, self._triton.repository)
+
+    async def _mend(self) -> None:
+        while True:
+            trouble, recoveries = await self._troubles.get()
+            async with self._busy:
+                if not self._is_stale(trouble, recoveries):
+                    await self._recover(trouble)
+
+    def _report(self, trouble: Trouble) -> None:
+        self._troubles.put_nowait((trouble, self._recoveries))
+
+    def _is_stale(self, trouble: Trouble, recoveries: int) -> bool:
+        """Whether a trouble has been mended already, together with another."""
+        match trouble:
+            case StubLost(stub):
+                return not self._watch.watches(stub)
+            case ServerLost():
+                return not self._watch.server_is_lost
+            case AnswersWrong(model) | Silent(model):
+                return model not in self._tiers or recoveries != self._recoveries
+
+    async def _recover(self, trouble: Trouble) -> None:
+        """Mends a trouble, however long it takes; the state says so meanwhile."""
+        _LOG.error("recovering: %s", trouble)
+        self._recoveries += 1
+        self._publish(BackendState.RECOVERING)
+        at_fault = _steps_at_fault(trouble)
+        # Stubs tend to die together; one reload mends all.
+        steps = at_fault | self._watch.models_with_dead_stubs()
+        recovered = bool(at_fault) and not self._watch.server_is_lost and await self._reload(steps)
+        while not recovered:
+            recovered = await self._restart()
+        self._publish(BackendState.SERVING if self._tiers else BackendState.STARTING)
+        _LOG.warning("recovered from: %s", trouble)
+
+    async def _reload(self, steps: frozenset[str]) -> bool:
+        """Replaces the stubs of some steps; True if their tiers are right then."""
+        await asyncio.sleep(self._reloads.delay_s(asyncio.get_running_loop().time()))
+        try:
+            self._watch.forget(steps)
+            await asyncio.gather(*(self._triton.reload(step) for step in steps))
+            tiers = [tier for tier in self._tiers.values() if not steps.isdisjoint(tier.spec.steps)]
+            return await self._prove(tiers)
+        except (LoupeError, TritonSetupError) as error:
+            _LOG.error("reloading %s did not help: %s", ", ".join(steps), error)
+            return False
+
+    async def _restart(self) -> bool:
+        """Starts Triton anew with all tiers; True if they are right then."""
+        await asyncio.sleep(self._restarts.delay_s(asyncio.get_running_loop().time()))
+        self._watch.clear()
+        try:
+            await self._triton.restart()
+            await asyncio.gather(*(self._triton.load(model) for model in self._tiers))
+            return await self._prove(list(self._tiers.values()))
+        except (LoupeError, TritonSetupError) as error:
+            _LOG.error("restarting Triton did not help: %s", error)
+            return False
+
+    async def _prove(self, tiers: list[ServedTier]) -> bool:
+        self._watch.extend()
+        findings = [finding for tier in tiers for finding in await self._check(tier)]
+        for finding in findings:
+            _LOG.error("known answer: %s", finding)
+        return not findings
+
+    async def _check(self, tier: ServedTier) -> tuple[str, ...]:
+        return await check_tier(
+            self._triton.client,
+            tier,
+            timeout_s=self._options.answer_timeout_s,
+            concurrency=self._options.instance_count,
+        )
+
+    async def _send_canaries(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s = self._options.canary_interval_s
+        while True:
+            await asyncio.sleep(pause_s)
+            began_s = loop.time()
+            for tier in tuple(self._tiers.values()):
+                if self._state is BackendState.SERVING and (trouble := await self._examine(tier)) is not None:
+                    self._report(trouble)
+            wanted_s = (loop.time() - began_s) / _CANARY_SHARE
+            pause_s = max(self._options.canary_interval_s, min(wanted_s, _LONGEST_CANARY_PAUSE_S))
+
+    async def _examine(self, tier: ServedTier) -> Trouble | None:
+        """Sends a tier its known photo; a second time if it does not answer."""
+        trouble: Trouble | None = None
+        for _ in range(2):
+            try:
+                findings = await check_ensemble(
+                    self._triton.client,
+                    tier,
+                    timeout_s=self._options.answer_timeout_s,
+                    concurrency=self._options.instance_count,
+                )
+            except LoupeError as error:
+                trouble = Silent(tier.spec.model, str(error))
+            else:
+                trouble = AnswersWrong(tier.spec.model, findings) if findings else None
+                break
+        return trouble if self._state is BackendState.SERVING else None
+
+    def _publish(self, state: BackendState) -> None:
+        if state is self._state:
+            return
+        self._state = state
+        for listener in tuple(self._listeners):
+            listener(state)
+
+
+def _steps_at_fault(trouble: Trouble) -> frozenset[str]:
+    """Returns the steps whose stubs should be replaced; none if only a restart can help."""
+    match trouble:
+        case StubLost(stub):
+            return frozenset({stub.model})
+        case AnswersWrong(model):
+            return frozenset({preprocess_model(model), engine_model(model)})
+        case ServerLost() | Silent():
+            return frozenset()
