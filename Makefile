@@ -35,7 +35,11 @@ dev: $(DEV_ENV)/.complete ## Make the environment for training, building and tes
 
 .PHONY: test
 test: lint ## Lint, types, import contracts and all tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+
+.PHONY: bench
+bench: $(DEV_ENV)/.complete ## Measure the gateway against the bare Triton ensemble, as ratios of one run.
+	$(BIN)/python -m loadtests.bench
 
 .PHONY: lint
 lint: $(DEV_ENV)/.complete build/googleapis ## Ruff, mypy, import contracts, buf, and stubs in step with the protos.
