@@ -1,0 +1,102 @@
+"""The rendered dataset: the same bytes from any number of workers, restartable, leak-free, and fixed by digest."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from training import render as render_module
+from training.dataset import read_records
+from training.errors import (
+    DatasetMissingError,
+    ForeignDatasetError,
+    RendererParametersChangedError,
+    UnknownTaskFileError,
+)
+from training.render import plan_chunks, render_dataset
+from training.task_file import SPLITS, TASKS_FOLDER, TaskFile, load_task_file
+
+
+@pytest.fixture(scope="module")
+def task() -> TaskFile:
+    """The task with few specimens."""
+    whole = load_task_file("cannabis")
+    return whole.model_copy(update={"data": whole.data.model_copy(update={"specimen_count": 6})})
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of three specimens, so that six make two."""
+    monkeypatch.setattr(render_module, "SPECIMENS_PER_CHUNK", 3)
+
+
+def test_any_number_of_workers_writes_the_same_dataset(task: TaskFile, tmp_path: Path) -> None:
+    """Index and photos agree byte for byte between one worker and two."""
+    one = render_dataset(task, folder=tmp_path / "one", workers=1)
+    two = render_dataset(task, folder=tmp_path / "two", workers=2)
+    assert one.index_sha256 == two.index_sha256
+    for record in read_records(tmp_path / "one", task_id=task.id):
+        assert (tmp_path / "one" / record.photo).read_bytes() == (tmp_path / "two" / record.photo).read_bytes()
+
+
+def test_a_second_start_renders_only_what_is_missing(task: TaskFile, tmp_path: Path) -> None:
+    """A chunk with its receipt is left alone; one without is made again."""
+    first = render_dataset(task, folder=tmp_path, workers=1)
+    lost, kept = plan_chunks(task, folder=tmp_path, limit=None)
+    lost.receipt.unlink()
+    before = kept.receipt.stat().st_mtime_ns
+    seen: list[tuple[int, int]] = []
+    again = render_dataset(task, folder=tmp_path, workers=1, on_chunk=lambda done, total: seen.append((done, total)))
+    assert again == first
+    assert seen == [(1, 2), (2, 2)]
+    assert kept.receipt.stat().st_mtime_ns == before
+
+
+def test_a_limit_stops_at_the_first_chunk_that_reaches_it(task: TaskFile, tmp_path: Path) -> None:
+    """The limit counts photos and is rounded up to a whole chunk."""
+    assert len(plan_chunks(task, folder=tmp_path, limit=1)) == 1
+    assert len(plan_chunks(task, folder=tmp_path, limit=10_000)) == 2
+
+
+def test_photos_of_other_parameters_are_not_mixed_in(task: TaskFile, tmp_path: Path) -> None:
+    """A folder with receipts of another digest is refused with its cure."""
+    (tmp_path / "chunks" / "0123456789ab").mkdir(parents=True)
+    with pytest.raises(ForeignDatasetError, match="--output"):
+        render_dataset(task, folder=tmp_path, workers=1)
+
+
+def test_a_missing_dataset_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    """The error says what to type."""
+    with pytest.raises(DatasetMissingError, match="loupe-train render cannabis"):
+        read_records(tmp_path, task_id="cannabis")
+
+
+def test_a_specimen_never_straddles_two_splits() -> None:
+    """The split is a function of the specimen's name, and the shares are those stated, within two points."""
+    whole = load_task_file("cannabis")
+    splits = whole.data.splits
+    names = [f"s{index:06d}" for index in range(whole.data.specimen_count)]
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in (*names, *names):
+        found[name].add(splits.split_of(whole.id, name))
+    assert all(len(each) == 1 for each in found.values())
+    counts = Counter(each.pop() for each in found.values())
+    for split in SPLITS:
+        assert counts[split] / len(names) == pytest.approx(splits.of(split), abs=0.02)
+
+
+def test_changed_parameters_are_refused_with_their_cure(tmp_path: Path) -> None:
+    """Nobody makes the task easier without saying so in the digest."""
+    text = (TASKS_FOLDER / "cannabis.toml").read_text(encoding="utf-8")
+    changed = text.replace("blur_probability = 0.45", "blur_probability = 0.0")
+    assert changed != text
+    (tmp_path / "cannabis.toml").write_text(changed, encoding="utf-8")
+    with pytest.raises(RendererParametersChangedError, match="parameters_sha256") as caught:
+        load_task_file("cannabis", folder=tmp_path)
+    assert caught.value.actual != caught.value.stated
+
+
+def test_an_unknown_task_names_the_known_ones() -> None:
+    """The error lists what there is."""
+    with pytest.raises(UnknownTaskFileError, match="cannabis"):
+        load_task_file("chocolate")

@@ -1,0 +1,61 @@
+"""A rendered dataset on disk.
+
+`photos/`, `index.jsonl` (one record a photo) and `dataset.json` (what it is, and how to make it again).
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from training.errors import DatasetMissingError
+from training.task_file import Split
+
+INDEX_NAME = "index.jsonl"
+SUMMARY_NAME = "dataset.json"
+
+
+class PhotoRecord(BaseModel):
+    """One photo and its truth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    photo: str
+    """Path relative to the dataset's folder."""
+    sha256: str
+    specimen: str
+    split: Split
+    device: str
+    orientation: int
+    """EXIF orientation of the stored pixels."""
+    labels: dict[str, str | tuple[str, ...]]
+    """Head id to its label (category) or to the labels present (attributes)."""
+    posteriors: dict[str, tuple[float, ...]]
+    """Head id to the known chance of each label, in the head's order, from which the labels were drawn."""
+
+
+class DatasetSummary(BaseModel):
+    """What a dataset is, and the command that makes it again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    parameters_sha256: str
+    index_sha256: str
+    photo_count: int
+    specimen_count: int
+    photos_by_split: dict[Split, int]
+    versions: dict[str, str]
+    command: str
+
+
+def read_records(folder: Path, *, task_id: str) -> list[PhotoRecord]:
+    """Returns all records of a dataset, in the order of its index.
+
+    Raises:
+        DatasetMissingError: The folder holds no complete dataset.
+    """
+    index = folder / INDEX_NAME
+    if not index.is_file():
+        raise DatasetMissingError(folder, task_id=task_id)
+    with index.open(encoding="utf-8") as lines:
+        return [PhotoRecord.model_validate_json(line) for line in lines]

@@ -1,0 +1,149 @@
+"""Reads task files.
+
+What a file states is checked here once: its schema, and that its difficulty is the one fixed by digest.
+"""
+
+import math
+import tomllib
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from server.domain.task import Head, HeadKind, Task
+from training.errors import (
+    RendererParametersChangedError,
+    TaskFileRefusedError,
+    UnknownTaskFileError,
+    UnknownTierSectionError,
+)
+from training.recipe import TierSection, TrainingSection
+from training.renderers.parameters import RendererParameters
+
+TASKS_FOLDER = Path(__file__).parent / "tasks"
+
+Split = Literal["train", "val_select", "val_calib", "val_test"]
+SPLITS: tuple[Split, ...] = ("train", "val_select", "val_calib", "val_test")
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HeadSection(Section):
+    """One head: its id, title, kind and ordered labels."""
+
+    id: str
+    title: str
+    kind: Literal["category", "attributes"]
+    labels: tuple[str, ...]
+
+    def to_domain(self) -> Head:
+        """Returns the head as the taxonomy has it."""
+        return Head(self.id, self.title, HeadKind(self.kind), self.labels)
+
+
+class SplitShares(Section):
+    """Shares of specimens in each split; they sum to 1."""
+
+    train: float = Field(gt=0, lt=1)
+    val_select: float = Field(gt=0, lt=1)
+    val_calib: float = Field(gt=0, lt=1)
+    val_test: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if not math.isclose(sum(self.of(split) for split in SPLITS), 1):
+            raise ValueError("the shares of the splits must sum to 1")
+        return self
+
+    def of(self, split: Split) -> float:
+        """Returns the share of one split."""
+        shares = {
+            "train": self.train,
+            "val_select": self.val_select,
+            "val_calib": self.val_calib,
+            "val_test": self.val_test,
+        }
+        return shares[split]
+
+    def split_of(self, task_id: str, specimen: str) -> Split:
+        """Returns the split of a specimen: a stable hash of its name, so that its photos never straddle two splits."""
+        place = int.from_bytes(sha256(f"{task_id}/{specimen}".encode()).digest()[:8], "big") / 2**64
+        for split in SPLITS[:-1]:
+            place -= self.of(split)
+            if place < 0:
+                return split
+        return SPLITS[-1]
+
+
+class DataSection(Section):
+    """Where the photos come from."""
+
+    renderer: Literal["cannabis"]
+    specimen_count: int = Field(gt=0)
+    parameters_sha256: str
+    splits: SplitShares
+    renderer_parameters: RendererParameters
+
+
+class TaskFile(Section):
+    """One task: its taxonomy and its data."""
+
+    id: str
+    title: str
+    decision_heads: tuple[str, ...]
+    heads: tuple[HeadSection, ...]
+    tiers: dict[str, TierSection] = Field(min_length=1, description="By id, cheapest first.")
+    training: TrainingSection
+    data: DataSection
+
+    @model_validator(mode="after")
+    def _taxonomy_holds(self) -> Self:
+        self.to_domain()
+        strangers = set(self.training.loss.head_weights) - {head.id for head in self.heads}
+        if strangers:
+            raise ValueError(f"training.loss.head_weights names unknown heads {sorted(strangers)}")
+        return self
+
+    def to_domain(self) -> Task:
+        """Returns the taxonomy."""
+        return Task(self.id, self.title, tuple(head.to_domain() for head in self.heads), self.decision_heads)
+
+    def tier(self, tier_id: str) -> TierSection:
+        """Returns the tier of this id.
+
+        Raises:
+            UnknownTierSectionError: The task has none of this id.
+        """
+        if tier_id not in self.tiers:
+            raise UnknownTierSectionError(tier_id, known=tuple(self.tiers))
+        return self.tiers[tier_id]
+
+    def head(self, head_id: str) -> HeadSection:
+        """Returns the head of this id; KeyError if there is none."""
+        return {head.id: head for head in self.heads}[head_id]
+
+
+def load_task_file(task_id: str, *, folder: Path = TASKS_FOLDER) -> TaskFile:
+    """Reads and check `<folder>/<task_id>.toml`.
+
+    Raises:
+        UnknownTaskFileError: There is no such file.
+        TaskFileRefusedError: The file breaks the schema.
+        RendererParametersChangedError: The parameters are not those that the digest fixed.
+    """
+    path = folder / f"{task_id}.toml"
+    if not path.is_file():
+        raise UnknownTaskFileError(task_id, known=tuple(sorted(each.stem for each in folder.glob("*.toml"))))
+    try:
+        task = TaskFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise TaskFileRefusedError(path, violations=str(error)) from error
+    actual = task.data.renderer_parameters.digest()
+    if actual != task.data.parameters_sha256:
+        raise RendererParametersChangedError(path, stated=task.data.parameters_sha256, actual=actual)
+    return task

@@ -1,0 +1,1 @@
+"""The task files: one TOML a task. Read them with `training.task_file`."""
