@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import TASK, make_tier
 
 from server.adapters.release_files import ReleaseId, dump_release, find_releases, load_release
 from server.domain.errors import ReleaseRefusedError
 from server.domain.release import Release
-from tests.builders import TASK, make_tier
 
 ENGINE = b"an engine"
 PHOTO = b"a photo"
