@@ -59,6 +59,12 @@ class AugmentationSection(RecipeSection):
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
 
 
+class GatesSection(RecipeSection):
+    """What a release must reach, besides honest confidences."""
+
+    least_accuracies: dict[str, float] = Field(default={}, description="By category head id, on val_test.")
+
+
 class TrainingSection(RecipeSection):
     """The loop."""
 

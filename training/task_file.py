@@ -18,7 +18,7 @@ from training.errors import (
     UnknownTaskFileError,
     UnknownTierSectionError,
 )
-from training.recipe import TierSection, TrainingSection
+from training.recipe import GatesSection, TierSection, TrainingSection
 from training.renderers.parameters import RendererParameters
 
 TASKS_FOLDER = Path(__file__).parent / "tasks"
@@ -99,14 +99,16 @@ class TaskFile(Section):
     heads: tuple[HeadSection, ...]
     tiers: dict[str, TierSection] = Field(min_length=1, description="By id, cheapest first.")
     training: TrainingSection
+    gates: GatesSection = GatesSection()
     data: DataSection
 
     @model_validator(mode="after")
     def _taxonomy_holds(self) -> Self:
         self.to_domain()
-        strangers = set(self.training.loss.head_weights) - {head.id for head in self.heads}
+        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies)
+        strangers = named - {head.id for head in self.heads}
         if strangers:
-            raise ValueError(f"training.loss.head_weights names unknown heads {sorted(strangers)}")
+            raise ValueError(f"loss.head_weights or gates.least_accuracies name unknown heads {sorted(strangers)}")
         return self
 
     def to_domain(self) -> Task:

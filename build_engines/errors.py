@@ -1,0 +1,76 @@
+"""Errors of building: each carries its facts and says, in a second line, how to mend it.
+
+BuildError
+├── CheckpointRefusedError    the checkpoint is missing, malformed or damaged
+├── StepMissingError          an earlier step has not been done, or was done on something else
+├── ParityError               a converted model answers otherwise than the one it was made from
+├── GatesFailedError          the release does not keep what a release promises
+└── ReleaseExistsError        releases are immutable: the number is taken
+"""
+
+from pathlib import Path
+
+
+class BuildError(Exception):
+    """Base of everything that building raises on purpose; the message is the cause, a newline, the cure."""
+
+    def __init__(self, cause: str, *, cure: str) -> None:
+        """Keeps cause and cure."""
+        super().__init__(f"{cause}\n{cure}")
+        self.cause = cause
+        self.cure = cure
+
+
+class CheckpointRefusedError(BuildError):
+    """The checkpoint is missing, malformed or damaged."""
+
+    def __init__(self, folder: Path, *findings: str) -> None:
+        """Keeps all findings."""
+        super().__init__(
+            f"{folder} is no sound checkpoint: {'; '.join(findings)}", cure="Train again: loupe-train train"
+        )
+        self.findings = findings
+
+
+class StepMissingError(BuildError):
+    """An earlier step has not been done, or was done on something else."""
+
+    def __init__(self, step: str, *, why: str, command: str) -> None:
+        """Keeps the step."""
+        super().__init__(f"Step {step} is not there: {why}.", cure=f"Run: {command}")
+        self.step = step
+
+
+class ParityError(BuildError):
+    """A converted model answers otherwise than the one it was made from."""
+
+    def __init__(self, step: str, *, output: str, difference: float, tolerance: float) -> None:
+        """Keeps the output that is farthest off."""
+        super().__init__(
+            f"After {step}, output {output} is off by {difference:.3g} (allowed {tolerance:.3g}).",
+            cure="The conversion is at fault, not the photos: compare the graphs, and report the versions used.",
+        )
+        self.output = output
+        self.difference = difference
+
+
+class GatesFailedError(BuildError):
+    """The release does not keep what a release promises."""
+
+    def __init__(self, *failures: str) -> None:
+        """Keeps every failing gate."""
+        super().__init__(
+            f"{len(failures)} gates fail: {'; '.join(failures)}.",
+            cure="Mend the model or bring more labels; the gates stay where they are.",
+        )
+        self.failures = failures
+
+
+class ReleaseExistsError(BuildError):
+    """Releases are immutable: the number is taken."""
+
+    def __init__(self, release: str, *, path: Path) -> None:
+        """Keeps what is in the way."""
+        super().__init__(f"Release {release} exists: {path}.", cure="Publish under the next number with --number.")
+        self.release = release
+        self.path = path

@@ -1,0 +1,84 @@
+"""What a release must keep before it may be published. Pure: metrics in, a verdict a gate out.
+
+Confidence is promised as DESIGN says: on 2,000 independent items or more, the calibration
+error is within what a perfectly calibrated model would show, and the gap between mean
+confidence and accuracy is at most 2 points at the upper end of its 95 % interval.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from build_engines.measure import HeadMetrics, QuestionMetrics
+
+LEAST_ITEMS = 2_000
+LARGEST_GAP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition and whether it holds.
+
+    Attributes:
+        name: What is asked.
+        finding: What was seen, with figures.
+        passed: Whether it holds.
+    """
+
+    name: str
+    finding: str
+    passed: bool
+
+
+def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -> tuple[Gate, ...]:
+    """Judges a tier by its metrics on val_test.
+
+    For an attributes head the gap is judged over all attributes pooled, the calibration error also attribute by
+    attribute, at a level at which all of them together fail by chance as seldom as one head.
+
+    Args:
+        heads: Measured.
+        least_accuracies: By head id; a head that was not measured fails.
+    """
+    by_id = {each.head: each for each in heads}
+    gates = [_accuracy_gate(head, by_id.get(head), least) for head, least in least_accuracies.items()]
+    for head in by_id.values():
+        if head.whole.specimen_count < LEAST_ITEMS:
+            gates.append(_too_few(head.whole))
+            continue
+        gates += [_error_gate(head.whole), _gap_gate(head.whole)]
+        gates += [_error_gate(each) for each in head.attributes.values()]
+    return tuple(gates)
+
+
+def _accuracy_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
+    name = f"{head} accuracy at least {least:.1%}"
+    if metrics is None:
+        return Gate(name, "the head was not measured", passed=False)
+    accuracy = metrics.whole.accuracy
+    return Gate(name, f"{accuracy:.2%} of {metrics.whole.photo_count} photos", passed=accuracy >= least)
+
+
+def _too_few(question: QuestionMetrics) -> Gate:
+    return Gate(
+        f"{question.question} confidence",
+        f"insufficient labels: {question.specimen_count} independent items of {LEAST_ITEMS}",
+        passed=False,
+    )
+
+
+def _error_gate(question: QuestionMetrics) -> Gate:
+    return Gate(
+        f"{question.question} calibration error within chance",
+        f"ECE15 {question.calibration_error:.4f}, a perfectly calibrated model stays below "
+        f"{question.noise_floor:.4f} in {question.noise_floor_share:.1%} of {question.specimen_count}-item samples",
+        passed=question.calibration_error <= question.noise_floor,
+    )
+
+
+def _gap_gate(question: QuestionMetrics) -> Gate:
+    gap = question.gap
+    return Gate(
+        f"{question.question} gap between confidence and accuracy at most {LARGEST_GAP:.0%}",
+        f"{gap.estimate:+.2%}, 95 % interval {gap.low:+.2%} to {gap.high:+.2%}",
+        passed=gap.worst <= LARGEST_GAP,
+    )

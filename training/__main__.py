@@ -1,0 +1,18 @@
+"""The console command `loupe-train`: it only gathers the commands."""
+
+import typer
+
+from training import commands_data, commands_train
+
+app = typer.Typer(no_args_is_help=True, help="Render data, train tiers and evaluate them.")
+app.add_typer(commands_data.app)
+app.add_typer(commands_train.app)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

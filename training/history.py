@@ -1,0 +1,27 @@
+"""Remembers the metrics of every epoch, as plain numbers."""
+
+import math
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+
+class History(pl.Callback):
+    """Collects what was logged, an entry a finished epoch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Opens the entry of this epoch."""
+        self.epochs.append({"epoch": trainer.current_epoch})
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Fills the entry of this epoch; Lightning has validated by now."""
+        logged = trainer.callback_metrics
+        self.epochs[-1] |= {name: float(value) for name, value in logged.items() if isinstance(value, Tensor)}
+
+    def best(self, name: str) -> dict[str, float]:
+        """Returns the entry whose metric is least; empty if no epoch has one."""
+        finite = [each for each in self.epochs if math.isfinite(each.get(name, math.nan))]
+        return min(finite, key=lambda each: each[name], default={})

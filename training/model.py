@@ -1,0 +1,207 @@
+"""The network: a timm backbone, spatial attention whose map is an output, one MLP a head, and uncertainty.
+
+Photos enter as uint8, as they leave `server.imaging`: normalisation is part of the network,
+so that what is exported is what was trained.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from training.recipe import NetworkSection
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_MEAN_FIELD_FACTOR = torch.pi / 8
+_LOG_VARIANCE_RANGE = (-6.0, 4.0)
+_MIN_SQUARED_DISTANCE = 1e-6
+
+
+class HeadShape(NamedTuple):
+    """A head as the network sees it."""
+
+    id: str
+    label_count: int
+
+
+class HeadOutput(NamedTuple):
+    """What one head says.
+
+    Attributes:
+        logits: [batch, label_count] float32. The mean of the noisy logits.
+        log_variance: [batch] float32. The log of the variance of each of them.
+    """
+
+    logits: Tensor
+    log_variance: Tensor
+
+    @property
+    def effective_logits(self) -> Tensor:
+        """[batch, label_count] float32: logits whose softmax (or sigmoid) approximates the mean over the noise.
+
+        Mean-field approximation of the Gaussian-softmax integral: Lu, Ie, Sha, "Mean-field approximation to
+        Gaussian-softmax integral with application to uncertainty estimation", 2020.
+        """
+        return self.logits * torch.rsqrt(1 + _MEAN_FIELD_FACTOR * self.log_variance.exp()).unsqueeze(1)
+
+
+class NetworkOutput(NamedTuple):
+    """What the network says about a batch.
+
+    Attributes:
+        heads: By head id.
+        embedding: [batch, feature_width] float32. The attended features that all heads share.
+        attention: [batch, rows, columns] float32. Non-negative, summing to 1 over a photo.
+    """
+
+    heads: dict[str, HeadOutput]
+    embedding: Tensor
+    attention: Tensor
+
+
+class SpatialAttention(nn.Module):
+    """Pools a feature map by learnt weights over its places."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Conv2d(width, width // 4, 1), nn.Tanh(), nn.Conv2d(width // 4, 1, 1))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the pooled features and the weights.
+
+        Args:
+            features: [batch, width, rows, columns] float32.
+
+        Returns:
+            [batch, width] float32, and [batch, rows, columns] float32 that sum to 1 over a photo.
+        """
+        weights = self.score(features).flatten(2).softmax(dim=2)
+        pooled = (features.flatten(2) * weights).sum(dim=2)
+        return pooled, weights.reshape(weights.shape[0], features.shape[2], features.shape[3])
+
+
+class HeadMlp(nn.Module):
+    """Answers one question, and says how noisy its logits are."""
+
+    def __init__(self, *, feature_width: int, hidden_width: int, label_count: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            nn.Linear(feature_width, hidden_width), nn.BatchNorm1d(hidden_width), nn.Hardswish(), nn.Dropout(dropout)
+        )
+        self.logits = nn.Linear(hidden_width, label_count)
+        self.log_variance = nn.Linear(hidden_width, 1)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, -1.0)
+
+    def forward(self, embedding: Tensor) -> HeadOutput:
+        """Returns logits and their log-variance for [batch, feature_width] float32 embeddings."""
+        hidden = self.hidden(embedding)
+        log_variance = self.log_variance(hidden).squeeze(1).clamp(*_LOG_VARIANCE_RANGE)
+        return HeadOutput(self.logits(hidden), log_variance)
+
+
+class FeatureDensity(nn.Module):
+    """Class-conditional Gaussians with one covariance over the unit-length embedding; fitted once, after training.
+
+    Lee et al., "A simple unified framework for detecting out-of-distribution samples and adversarial attacks",
+    2018; unit length after Mueller and Hein, "Mahalanobis++", 2025.
+
+    Attributes:
+        whitening: [feature_width, feature_width] float32. Turns squared Mahalanobis into squared Euclidean distances.
+        means: [class_count, feature_width] float32. The whitened mean of each class.
+    """
+
+    whitening: Tensor
+    means: Tensor
+
+    def __init__(self, *, feature_width: int, class_count: int) -> None:
+        super().__init__()
+        self.register_buffer("whitening", torch.eye(feature_width))
+        self.register_buffer("means", torch.zeros(class_count, feature_width))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Returns [batch] float32: the log of the squared Mahalanobis distance to the nearest class."""
+        whitened = nn.functional.normalize(embedding, dim=1) @ self.whitening
+        squared = (whitened.unsqueeze(1) - self.means).square().sum(dim=2)
+        return squared.amin(dim=1).clamp_min(_MIN_SQUARED_DISTANCE).log()
+
+
+class InspectionNetwork(nn.Module):
+    """Photos in, everything that Loupe asks of them out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, section: NetworkSection, heads: Sequence[HeadShape], *, density_class_count: int) -> None:
+        """Builds the network.
+
+        Args:
+            section: The architecture.
+            heads: In the task's order.
+            density_class_count: Classes that the feature density tells apart.
+        """
+        super().__init__()
+        self.section = section
+        self.register_buffer("mean", 255 * torch.tensor(_IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(_IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
+        self.backbone = timm.create_model(
+            section.backbone, pretrained=section.pretrained, features_only=True, out_indices=(-2, -1)
+        )
+        width = section.feature_width
+        fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
+        self.fine = nn.Conv2d(fine_channels, width, 1, bias=False)
+        self.coarse = nn.Conv2d(coarse_channels, width, 1, bias=False)
+        self.fused = nn.Sequential(nn.BatchNorm2d(width), nn.Hardswish())
+        self.attention = SpatialAttention(width)
+        self.heads = nn.ModuleDict(
+            {
+                head.id: HeadMlp(
+                    feature_width=width,
+                    hidden_width=section.head_width,
+                    label_count=head.label_count,
+                    dropout=section.dropout,
+                )
+                for head in heads
+            }
+        )
+        self.density = FeatureDensity(feature_width=width, class_count=density_class_count)
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Looks at a batch.
+
+        Args:
+            images: [batch, size, size, 3] uint8. RGB.
+        """
+        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        fine, coarse = self.backbone(pixels)
+        coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
+        embedding, attention = self.attention(self.fused(self.fine(fine) + coarse))
+        return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
+
+
+class ServedNetwork(nn.Module):
+    """The network with the outputs that an engine has, in the engine's order."""
+
+    def __init__(self, network: InspectionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs, in order."""
+        return (*self.network.heads, "uncertainty", "attention_map")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns, all float32: each head's raw logits, `[batch, 2]` uncertainty, `[batch, rows, columns]` attention.
+
+        Args:
+            image: [batch, size, size, 3] uint8. RGB.
+        """
+        output = self.network(image)
+        variances = torch.stack([head.log_variance.exp() for head in output.heads.values()], dim=1)
+        uncertainty = torch.stack([self.network.density(output.embedding), variances.mean(dim=1)], dim=1)
+        attention = output.attention / output.attention.amax(dim=(1, 2), keepdim=True)
+        return (*(head.effective_logits for head in output.heads.values()), uncertainty, attention)

@@ -1,0 +1,101 @@
+"""Photos prepared once and kept as pixels: a memory-mapped array beside the dataset, named by what went in.
+
+Pixels come from `server.imaging.prepare`, the function that serves; nothing else decodes.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from server.imaging import prepare
+from training.progress import Follow, unfollowed
+
+_PHOTOS_A_CHUNK = 256
+
+Pixels = npt.NDArray[np.uint8]
+"""[photo_count, size, size, 3] uint8. RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A run of photos that one worker prepares."""
+
+    photos: tuple[Path, ...]
+    target: Path
+    first: int
+    size_px: int
+
+
+def open_prepared_photos(
+    folder: Path,
+    photos: Sequence[str],
+    *,
+    size_px: int,
+    workers: int = 2,
+    on_progress: Follow = unfollowed,
+) -> Pixels:
+    """Returns the pixels of all photos, preparing them first if this was never done.
+
+    Args:
+        folder: The dataset's folder; the cache goes to `cache/` in it.
+        photos: Paths relative to the folder, in the order of the result. A photo never changes under its name.
+        size_px: The side of the prepared photos.
+        workers: Processes that prepare at once.
+        on_progress: Called with (photos done, photos in all).
+
+    Returns:
+        [photo_count, size_px, size_px, 3] uint8, memory-mapped and read-only.
+
+    Raises:
+        PhotoRefusedError: A photo cannot be decoded.
+    """
+    path = folder / "cache" / f"{size_px}px_{_digest(photos)}.npy"
+    if not path.is_file():
+        _prepare_all(folder, photos, path, size_px=size_px, workers=workers, on_progress=on_progress)
+    pixels: Pixels = np.load(path, mmap_mode="r")
+    return pixels
+
+
+def _digest(photos: Sequence[str]) -> str:
+    return sha256("\n".join(photos).encode()).hexdigest()[:16]
+
+
+def _prepare_all(
+    folder: Path,
+    photos: Sequence[str],
+    path: Path,
+    *,
+    size_px: int,
+    workers: int,
+    on_progress: Follow,
+) -> None:
+    """Writes the cache aside, then renames it: it is whole or missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial.npy")
+    shape = (len(photos), size_px, size_px, 3)
+    np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape).flush()  # type: ignore[no-untyped-call]
+    chunks = [
+        _Chunk(tuple(folder / each for each in photos[first : first + _PHOTOS_A_CHUNK]), aside, first, size_px)
+        for first in range(0, len(photos), _PHOTOS_A_CHUNK)
+    ]
+    done = 0
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_prepare_chunk, chunk) for chunk in chunks]):
+            done += future.result()
+            on_progress(done, len(photos))
+    aside.rename(path)
+
+
+def _prepare_chunk(chunk: _Chunk) -> int:
+    """Prepares the photos of a chunk into their places; returns how many."""
+    target = np.load(chunk.target, mmap_mode="r+")
+    for offset, photo in enumerate(chunk.photos):
+        target[chunk.first + offset] = prepare(photo.read_bytes(), size_px=chunk.size_px)
+    target.flush()
+    return len(chunk.photos)

@@ -1,0 +1,154 @@
+"""Photos and labels as a network wants them: arrays by split, and batches drawn from them by a seeded order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+
+from server.domain.task import HeadKind, Task
+from training.dataset import PhotoRecord, read_records
+from training.errors import TrainingError
+from training.photo_cache import Pixels, open_prepared_photos
+from training.progress import Follow, unfollowed
+from training.task_file import SPLITS, Split
+
+LabelArrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
+"""By head id, a label below 0 being missing.
+
+Category: [photo_count] int64 indices. Attributes: [photo_count, label_count] float32, 1 where present.
+"""
+
+Batch = tuple[Tensor, dict[str, Tensor]]
+"""Photos, [batch, size, size, 3] uint8, and labels by head id."""
+
+
+class EmptySplitError(TrainingError):
+    """A split that is needed holds no photo."""
+
+    def __init__(self, folder: Path, *, split: str) -> None:
+        """Keeps the split."""
+        super().__init__(f"Split {split} of {folder} is empty.", cure="Render more photos, or give it a larger share.")
+        self.split = split
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSplit:
+    """The photos of one split.
+
+    Attributes:
+        records: What is known of each.
+        places: [photo_count] int64. Where each lies in `pixels`.
+        pixels: [all_photo_count, size, size, 3] uint8, of all splits.
+        labels: In the order of `records`.
+    """
+
+    records: tuple[PhotoRecord, ...]
+    places: npt.NDArray[np.int64]
+    pixels: Pixels
+    labels: LabelArrays
+
+    def __len__(self) -> int:
+        """The number of photos."""
+        return len(self.records)
+
+
+def open_splits(folder: Path, task: Task, *, size_px: int, on_progress: Follow = unfollowed) -> dict[Split, PhotoSplit]:
+    """Returns all splits of a dataset.
+
+    Args:
+        folder: The dataset's folder.
+        task: The taxonomy.
+        size_px: The side at which photos are wanted.
+        on_progress: Called with (photos done, photos in all) while they are prepared.
+
+    Raises:
+        TrainingError: The dataset is missing, or a split is empty.
+    """
+    records = read_records(folder, task_id=task.id)
+    pixels = open_prepared_photos(folder, [each.photo for each in records], size_px=size_px, on_progress=on_progress)
+    return {split: select_split(folder, split, records=records, pixels=pixels, task=task) for split in SPLITS}
+
+
+def select_split(
+    folder: Path, split: Split, *, records: Sequence[PhotoRecord], pixels: Pixels, task: Task
+) -> PhotoSplit:
+    """Picks one split of a dataset.
+
+    Args:
+        folder: The dataset's folder, for the error.
+        split: Which.
+        records: Of all splits.
+        pixels: [len(records), size, size, 3] uint8, in the order of `records`.
+        task: The taxonomy.
+
+    Raises:
+        EmptySplitError: It holds no photo.
+    """
+    places = np.array([place for place, record in enumerate(records) if record.split == split], dtype=np.int64)
+    if len(places) == 0:
+        raise EmptySplitError(folder, split=split)
+    chosen = tuple(records[place] for place in places)
+    return PhotoSplit(chosen, places, pixels, label_arrays(chosen, task))
+
+
+def label_arrays(records: Sequence[PhotoRecord], task: Task) -> LabelArrays:
+    """Turns labels into arrays; a head that a record does not name is missing there."""
+    arrays: LabelArrays = {}
+    for head in task.heads:
+        if head.kind is HeadKind.CATEGORY:
+            index = {label: place for place, label in enumerate(head.labels)}
+            names = [record.labels.get(head.id) for record in records]
+            arrays[head.id] = np.array([index[each] if isinstance(each, str) else -1 for each in names], dtype=np.int64)
+        else:
+            table = np.full((len(records), len(head.labels)), -1, dtype=np.float32)
+            for row, record in zip(table, records, strict=True):
+                present = record.labels.get(head.id)
+                if present is not None:
+                    row[:] = [label in present for label in head.labels]
+            arrays[head.id] = table
+    return arrays
+
+
+class PhotoBatches(Dataset[Batch]):
+    """Gives whole batches: an index of this dataset is a list of photos."""
+
+    def __init__(self, split: PhotoSplit) -> None:
+        self._split = split
+
+    def __len__(self) -> int:
+        """The number of photos."""
+        return len(self._split)
+
+    def __getitem__(self, photos: list[int]) -> Batch:
+        """Returns the batch of these photos."""
+        images = torch.from_numpy(self._split.pixels[self._split.places[photos]])
+        return images, {head: torch.from_numpy(labels[photos]) for head, labels in self._split.labels.items()}
+
+
+def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None) -> DataLoader[Batch]:
+    """Returns batches of a split.
+
+    Args:
+        split: The photos.
+        batch_size: Photos in a batch. When shuffled, an incomplete last batch is left out.
+        shuffle_seed: Seeds the order; None for the order of the split.
+    """
+    batches = PhotoBatches(split)
+    order = (
+        SequentialSampler(batches)
+        if shuffle_seed is None
+        else RandomSampler(batches, generator=torch.Generator().manual_seed(shuffle_seed))
+    )
+    whole_only = shuffle_seed is not None and len(split) >= batch_size
+    return DataLoader(batches, sampler=BatchSampler(order, batch_size, drop_last=whole_only), batch_size=None)
+
+
+def iterate_images(split: PhotoSplit, *, batch_size: int) -> Iterator[Tensor]:
+    """Yields [batch, size, size, 3] uint8 photos in the order of the split."""
+    for images, _ in photo_loader(split, batch_size=batch_size, shuffle_seed=None):
+        yield images

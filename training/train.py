@@ -1,0 +1,217 @@
+"""One training run, from a dataset to a sealed checkpoint folder."""
+
+import json
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+
+from server.domain.task import Task
+from training.checkpoint import (
+    HISTORY_NAME,
+    PROGRAM_NAME,
+    WEIGHTS_NAME,
+    Checkpoint,
+    build_network,
+    describe_data,
+    save_program,
+    save_weights,
+    seal,
+    write_held_out,
+)
+from training.density import density_classes, fit_density
+from training.history import History
+from training.learner import MONITORED, Learner
+from training.model import InspectionNetwork
+from training.photo_data import PhotoSplit, iterate_images, open_splits, photo_loader
+from training.progress import Follow, unfollowed
+from training.recipe import TrainingSection, Variant
+from training.task_file import Split, TaskFile
+
+_EVALUATION_BATCH = 256
+_DRY_BATCHES = 2
+_DRY_DENSITY_PHOTOS = 2_048
+_LIGHTNING_FOLDER = "lightning"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to train.
+
+    Attributes:
+        task: The task file.
+        tier: A tier of the task.
+        variant: Its architecture.
+        data_folder: The dataset.
+        runs_folder: The run's folder is made in `<task>/<tier>/` of it.
+        seed: Replaces the recipe's seed if not None.
+        epochs: Replaces the recipe's epochs if not None.
+        dry_run: Two batches of everything, in a folder that is thrown away.
+        command: What the user typed, for the record.
+    """
+
+    task: TaskFile
+    tier: str
+    variant: Variant
+    data_folder: Path
+    runs_folder: Path
+    seed: int | None = None
+    epochs: int | None = None
+    dry_run: bool = False
+    command: str = "loupe-train train"
+
+    @property
+    def recipe(self) -> TrainingSection:
+        """The task's recipe with this request's own seed and epochs."""
+        own = {"seed": self.seed, "epochs": 1 if self.dry_run else self.epochs}
+        return self.task.training.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The sealed folder; gone by now after a dry run.
+        checkpoint: What it says.
+        callbacks: Names of the loop's callbacks, in order.
+    """
+
+    folder: Path
+    checkpoint: Checkpoint
+    callbacks: tuple[str, ...]
+
+
+def train(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
+    """Trains one tier.
+
+    Args:
+        request: What to train.
+        on_photos: Follows the photos while their cache is made.
+
+    Raises:
+        TrainingError: The dataset is missing, a split is empty, or the labels do not suffice.
+    """
+    if request.dry_run:
+        with tempfile.TemporaryDirectory() as passing:
+            return _train_into(Path(passing), request, on_photos)
+    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = request.runs_folder / request.task.id / request.tier / name
+    folder.mkdir(parents=True)
+    return _train_into(folder, request, on_photos)
+
+
+def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResult:
+    started = time.monotonic()
+    recipe, task = request.recipe, request.task.to_domain()
+    section = request.task.tier(request.tier).network(request.variant)
+    torch.set_num_threads(recipe.threads)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    splits = open_splits(request.data_folder, task, size_px=section.input_size_px, on_progress=on_photos)
+    learner = Learner(build_network(section, task), task, recipe)
+    history = History()
+    steps = recipe.epochs * (len(splits["train"]) // recipe.batch_size)
+    trainer = _trainer(
+        folder, recipe, history, warmup_steps=round(recipe.warmup_share * steps), dry_run=request.dry_run
+    )
+    trainer.fit(
+        learner,
+        photo_loader(splits["train"], batch_size=recipe.batch_size, shuffle_seed=recipe.seed),
+        photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None),
+    )
+    _restore_best(trainer, learner)
+    network = learner.network.eval()
+    fit_feature_density(network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else None)
+    grid = _write_files(folder, network, splits, history)
+    facts = {
+        "task_id": task.id,
+        "task_title": task.title,
+        "heads": request.task.heads,
+        "decision_heads": task.decision_heads,
+        "least_accuracies": request.task.gates.least_accuracies,
+        "tier": request.tier,
+        "variant": request.variant,
+        "network": section,
+        "training": recipe,
+        "attention_grid": grid,
+        "metrics": history.best(MONITORED),
+        "data": describe_data(request.data_folder, splits),
+        "command": request.command,
+        "duration_s": round(time.monotonic() - started, 1),
+    }
+    callbacks = tuple(type(each).__name__ for each in cast("list[pl.Callback]", vars(trainer)["callbacks"]))
+    return RunResult(folder, seal(folder, facts), callbacks)
+
+
+def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int | None) -> None:
+    """Fits the feature density of a trained network, over the combinations of the decision heads' labels.
+
+    Args:
+        network: Its density is fitted in place.
+        split: Training photos.
+        task: The taxonomy.
+        limit: Looks at about so many photos only; None for all.
+    """
+    embeddings: list[npt.NDArray[np.float32]] = []
+    seen = 0
+    with torch.inference_mode():
+        for images in iterate_images(split, batch_size=_EVALUATION_BATCH):
+            embeddings.append(network(images).embedding.numpy())
+            seen += len(images)
+            if limit is not None and seen >= limit:
+                break
+    labels = {head: split.labels[head][:seen].astype(np.int64) for head in task.decision_heads}
+    counts = {head: len(task.head(head).labels) for head in task.decision_heads}
+    fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
+
+
+def _trainer(
+    folder: Path, recipe: TrainingSection, history: History, *, warmup_steps: int, dry_run: bool
+) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="auto",
+        max_epochs=recipe.epochs,
+        limit_train_batches=_DRY_BATCHES if dry_run else None,
+        limit_val_batches=_DRY_BATCHES if dry_run else None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=recipe.gradient_clip,
+        callbacks=[
+            # Averaging begins after the warm-up, so that no random weight is part of the average.
+            EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=0 if dry_run else warmup_steps),
+            EarlyStopping(MONITORED, patience=recipe.patience_epochs, check_finite=True),
+            ModelCheckpoint(folder / _LIGHTNING_FOLDER, filename="best", monitor=MONITORED, save_weights_only=True),
+            history,
+            RichProgressBar(leave=True),
+        ],
+        logger=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _restore_best(trainer: pl.Trainer, learner: Learner) -> None:
+    """Loads the averaged weights of the best epoch, and removes Lightning's own copy of them."""
+    best = cast("ModelCheckpoint", trainer.checkpoint_callback).best_model_path
+    # Lightning's file keeps the averaged weights under `state_dict`.
+    state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
+    learner.cpu().load_state_dict(state)
+    shutil.rmtree(Path(best).parent)
+
+
+def _write_files(
+    folder: Path, network: InspectionNetwork, splits: dict[Split, PhotoSplit], history: History
+) -> tuple[int, int]:
+    """Writes everything but the seal; returns rows and columns of the attention map."""
+    save_weights(network, folder / WEIGHTS_NAME)
+    write_held_out(folder, {split: part.records for split, part in splits.items()})
+    (folder / HISTORY_NAME).write_text(json.dumps(history.epochs, indent=2) + "\n", encoding="utf-8")
+    return save_program(network, folder / PROGRAM_NAME)
