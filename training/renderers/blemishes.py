@@ -6,7 +6,7 @@ from training.renderers.canvas import Canvas
 from training.renderers.palette import hsv, vary
 from training.renderers.view import View
 
-MOST_BLEMISHES = 130
+MOST_BLEMISHES = 120
 """On a specimen of quality 0; the number falls evenly to none at quality 1."""
 
 
@@ -17,7 +17,7 @@ def paint_blemishes(canvas: Canvas, view: View, *, quality: float, rng: np.rando
         canvas.put(
             "blemish",
             at=at,
-            length_px=float(rng.uniform(0.065, 0.11)) * view.radius_px,
+            length_px=(float(rng.uniform(0.055, 0.085)) + 0.04 * (1.0 - quality)) * view.radius_px,
             angle=float(rng.uniform(0, 2 * np.pi)),
             variant=int(rng.integers(64)),
             colour=vary(ring, rng, amount=0.06),

@@ -65,7 +65,7 @@ class CannabisRenderer:
 
     def _paint(self, latents: Latents, view: View, *, concentrate: bool, specimen_index: int) -> Surface:
         rng = layout_stream(self.parameters.seed, specimen=specimen_index)
-        palette = draw_palette(rng, concentrate=concentrate)
+        palette = draw_palette(latents, rng=rng)
         amounts = {name: amount_of(strength) for name, strength in zip(ATTRIBUTES, latents.strengths, strict=True)}
         canvas = Canvas(self._sprites, width=view.width, height=view.height)
         if concentrate:
