@@ -1,0 +1,113 @@
+"""The network: shapes, honest normalisation, and what its uncertainty outputs mean."""
+
+import numpy as np
+import pytest
+import torch
+from small_dataset import SIZE_PX, small_task
+
+from training.checkpoint import build_network
+from training.density import DensityDataError, density_classes, fit_density
+from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork
+from training.task_file import load_task_file
+
+PHOTOS = torch.randint(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def network() -> InspectionNetwork:
+    """A tiny network, ready to evaluate."""
+    torch.manual_seed(0)
+    task = small_task()
+    return build_network(task.tiers["fast"].demo, task.to_domain()).eval()
+
+
+def test_a_served_network_has_one_output_a_head(network: InspectionNetwork) -> None:
+    """Heads come in the task's order, then uncertainty and the attention map, all float32."""
+    served = ServedNetwork(network)
+    with torch.no_grad():
+        outputs = served(PHOTOS)
+    shapes = dict(zip(served.output_names, (tuple(each.shape) for each in outputs), strict=True))
+    assert shapes == {
+        "product_type": (3, 5),
+        "quality_grade": (3, 5),
+        "attributes": (3, 10),
+        "uncertainty": (3, 2),
+        "attention_map": (3, 2, 2),
+    }
+    assert {each.dtype for each in outputs} == {torch.float32}
+
+
+def test_attention_is_a_distribution_and_its_map_has_maximum_one(network: InspectionNetwork) -> None:
+    """Weights sum to 1 over a photo; the map that is served is scaled to a maximum of 1."""
+    with torch.no_grad():
+        attention = network(PHOTOS).attention
+        served = ServedNetwork(network)(PHOTOS)[-1]
+    assert torch.allclose(attention.sum(dim=(1, 2)), torch.ones(3), atol=1e-5)
+    assert torch.allclose(served.amax(dim=(1, 2)), torch.ones(3))
+    assert float(served.min()) >= 0
+
+
+def test_one_photo_answers_as_in_a_batch(network: InspectionNetwork) -> None:
+    """No photo changes its neighbours' answers."""
+    with torch.no_grad():
+        together = ServedNetwork(network)(PHOTOS)
+        alone = ServedNetwork(network)(PHOTOS[1:2])
+    for each, single in zip(together, alone, strict=True):
+        assert torch.allclose(each[1:2], single, atol=1e-4)
+
+
+def test_noise_flattens_the_effective_logits() -> None:
+    """With a larger variance the same logits say less; with none they say what they say."""
+    logits = torch.tensor([[4.0, 0.0], [4.0, 0.0]])
+    effective = HeadOutput(logits, torch.tensor([-20.0, 2.0])).effective_logits
+    assert torch.allclose(effective[0], logits[0], atol=1e-4)
+    assert 0 < float(effective[1, 0]) < 2.5
+
+
+@pytest.mark.parametrize("variant", ["demo", "production"])
+def test_the_task_files_networks_build(variant: str) -> None:
+    """Every architecture of the task file exists in timm and runs at its own size."""
+    task = load_task_file("cannabis")
+    for tier in task.tiers.values():
+        section = (tier.demo if variant == "demo" else tier.production).model_copy(update={"pretrained": False})
+        network = build_network(section, task.to_domain()).eval()
+        size = section.input_size_px
+        with torch.no_grad():
+            output = network(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        assert output.embedding.shape == (1, section.feature_width)
+
+
+def test_density_measures_mahalanobis_distance_to_the_nearest_class() -> None:
+    """The fitted output equals the textbook formula on unit-length embeddings."""
+    generator = np.random.default_rng(1)
+    centres = np.array([[3.0, 0, 0], [0, 3.0, 0]])
+    classes = np.repeat([0, 1], 400)
+    embeddings = (centres[classes] + generator.normal(0, [0.3, 0.6, 0.9], (800, 3))).astype(np.float32)
+    density = FeatureDensity(feature_width=3, class_count=2)
+    fit_density(density, embeddings, classes)
+
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    means = np.stack([unit[classes == each].mean(axis=0) for each in (0, 1)])
+    residuals = unit - means[classes]
+    covariance = residuals.T @ residuals / 800
+    precision = np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 3 * np.eye(3))
+    stranger = np.array([0.1, 0.2, -3.0], dtype=np.float32)
+    offsets = stranger / np.linalg.norm(stranger) - means
+    expected = np.log(np.einsum("ci,ij,cj->c", offsets, precision, offsets).min())
+    found = density(torch.from_numpy(stranger)[None])
+    assert float(found) == pytest.approx(expected, rel=1e-3)
+    assert float(found) > float(density(torch.from_numpy(embeddings)).quantile(0.99))
+
+
+def test_density_wants_enough_photos() -> None:
+    """A covariance of more features than photos would be made up."""
+    with pytest.raises(DensityDataError):
+        fit_density(
+            FeatureDensity(feature_width=8, class_count=2), np.ones((10, 8), np.float32), np.zeros(10, np.int64)
+        )
+
+
+def test_density_classes_combine_decision_heads() -> None:
+    """Each combination of labels is a class; a photo that lacks one has none."""
+    labels = {"kind": np.array([0, 1, 2, -1]), "grade": np.array([1, 0, 1, 0])}
+    assert density_classes(labels, {"kind": 3, "grade": 2}).tolist() == [1, 2, 5, -1]

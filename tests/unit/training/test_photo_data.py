@@ -1,0 +1,95 @@
+"""Photos and labels as arrays, prepared once, and batches in a seeded order."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_dataset import SIZE_PX, write_small_dataset
+
+from server.imaging import prepare
+from training.augmentation import Augmentation
+from training.dataset import PhotoRecord
+from training.photo_cache import open_prepared_photos
+from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader, select_split
+from training.recipe import AugmentationSection
+from training.task_file import load_task_file
+
+TASK = load_task_file("cannabis").to_domain()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PhotoRecord]]:
+    """A small dataset on disk."""
+    folder = tmp_path_factory.mktemp("dataset")
+    return folder, write_small_dataset(folder, photos_a_split={"train": 20, "val_select": 4})
+
+
+@pytest.fixture(scope="module")
+def train_split(dataset: tuple[Path, list[PhotoRecord]]) -> PhotoSplit:
+    """Its training photos."""
+    folder, records = dataset
+    pixels = open_prepared_photos(folder, [each.photo for each in records], size_px=SIZE_PX, workers=1)
+    return select_split(folder, "train", records=records, pixels=pixels, task=TASK)
+
+
+def test_cached_pixels_are_those_that_serve(dataset: tuple[Path, list[PhotoRecord]], train_split: PhotoSplit) -> None:
+    """The cache holds exactly what `server.imaging.prepare` returns, in the records' order."""
+    folder, _ = dataset
+    for record, place in zip(train_split.records, train_split.places, strict=True):
+        expected = prepare((folder / record.photo).read_bytes(), size_px=SIZE_PX)
+        assert np.array_equal(train_split.pixels[place], expected)
+
+
+def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train_split: PhotoSplit) -> None:
+    """A second opening reads the cache and prepares nothing."""
+    folder, records = dataset
+    seen: list[int] = []
+    open_prepared_photos(
+        folder, [each.photo for each in records], size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done)
+    )
+    assert len(train_split) == 20
+    assert seen == []
+
+
+def test_an_empty_split_is_named(dataset: tuple[Path, list[PhotoRecord]]) -> None:
+    """A dataset without calibration photos is refused before anything is trained."""
+    folder, _ = dataset
+    with pytest.raises(EmptySplitError, match="val_calib"):
+        open_splits(folder, TASK, size_px=SIZE_PX)
+
+
+def test_a_missing_label_is_below_zero(dataset: tuple[Path, list[PhotoRecord]]) -> None:
+    """A head that a record does not name is masked, not guessed."""
+    bare = dataset[1][0].model_copy(update={"labels": {"quality_grade": "B"}})
+    arrays = label_arrays([bare], TASK)
+    assert arrays["product_type"].tolist() == [-1]
+    assert arrays["quality_grade"].tolist() == [2]
+    assert arrays["attributes"].tolist() == [[-1.0] * 10]
+
+
+def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:
+    """The same seed gives the same batches, another one others, and none leaves out a photo but the last ones."""
+
+    def first_labels(seed: int) -> list[list[int]]:
+        return [
+            labels["product_type"].tolist() for _, labels in photo_loader(train_split, batch_size=8, shuffle_seed=seed)
+        ]
+
+    assert first_labels(1) == first_labels(1)
+    assert first_labels(1) != first_labels(2)
+    assert [len(each) for each in first_labels(1)] == [8, 8]
+
+
+def test_augmentation_keeps_shape_and_type(train_split: PhotoSplit) -> None:
+    """Photos stay uint8 NHWC, are changed, and the seed decides how."""
+    images, _ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
+    augmentation = Augmentation(AugmentationSection())
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        results.append(augmentation(images))
+    assert results[0].shape == images.shape
+    assert results[0].dtype == torch.uint8
+    assert not torch.equal(results[0], images)
+    assert torch.equal(results[0], results[1])

@@ -1,0 +1,111 @@
+"""A run, from a dataset to a sealed checkpoint, on a network that takes seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_dataset import SIZE_PX, small_task, write_small_dataset
+
+from training.checkpoint import CheckpointMissingError, latest_run, load_network, read_checkpoint
+from training.evaluate import evaluate
+from training.model import ServedNetwork
+from training.photo_data import open_splits
+from training.train import RunRequest, RunResult, train
+
+PHOTOS = {"train": 48, "val_select": 24, "val_calib": 8, "val_test": 8}
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small dataset on disk."""
+    folder = tmp_path_factory.mktemp("dataset")
+    write_small_dataset(folder, photos_a_split=PHOTOS)  # type: ignore[arg-type]
+    return folder
+
+
+def request(data_folder: Path, runs: Path, *, seed: int = 1, dry_run: bool = False) -> RunRequest:
+    """Two epochs of the tiny network."""
+    return RunRequest(
+        task=small_task(epochs=2),
+        tier="fast",
+        variant="demo",
+        data_folder=data_folder,
+        runs_folder=runs,
+        seed=seed,
+        dry_run=dry_run,
+        command="loupe-train train cannabis",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A finished run."""
+    return train(request(data_folder, tmp_path_factory.mktemp("runs")))
+
+
+def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
+    """Weights, program, history and both lists are named by digest, and the loop had what it should."""
+    assert set(finished.checkpoint.files) == {
+        "history.json",
+        "model.safetensors",
+        "program.pt2",
+        "val_calib.jsonl",
+        "val_test.jsonl",
+    }
+    assert finished.checkpoint == read_checkpoint(finished.folder)
+    assert {"EMAWeightAveraging", "EarlyStopping", "ModelCheckpoint"} <= set(finished.callbacks)
+    assert finished.checkpoint.attention_grid == (2, 2)
+    assert not (finished.folder / "lightning").exists()
+
+
+def test_history_has_an_entry_an_epoch(finished: RunResult) -> None:
+    """Every epoch says its metrics a head, and the checkpoint repeats those of the epoch that was kept."""
+    history = json.loads((finished.folder / "history.json").read_text("utf-8"))
+    assert [each["epoch"] for each in history] == [0, 1]
+    assert {"train_loss", "val_loss", "val_product_type_mcc", "val_attributes_f1"} <= set(history[0])
+    assert finished.checkpoint.metrics == min(history, key=lambda each: each["val_loss"])
+
+
+def test_weights_and_program_answer_alike(data_folder: Path, finished: RunResult) -> None:
+    """The network that is rebuilt from weights and the traced program are the same function."""
+    task = small_task().to_domain()
+    images = torch.from_numpy(np.array(open_splits(data_folder, task, size_px=SIZE_PX)["val_test"].pixels[:5]))
+    with torch.no_grad():
+        rebuilt = ServedNetwork(load_network(finished.folder, task))(images)
+        traced = torch.export.load(finished.folder / "program.pt2").module()(images)
+    for each, other in zip(rebuilt, traced, strict=True):
+        assert torch.allclose(each, other, atol=1e-4)
+
+
+def test_saved_weights_are_the_averaged_ones_of_the_best_epoch(data_folder: Path, finished: RunResult) -> None:
+    """Evaluating what was saved on val_select repeats the metrics that the loop saw there."""
+    task = small_task().to_domain()
+    split = open_splits(data_folder, task, size_px=SIZE_PX)["val_select"]
+    report = evaluate(load_network(finished.folder, task), split, task)[0]
+    assert report.metrics["accuracy"] == pytest.approx(finished.checkpoint.metrics["val_product_type_accuracy"])
+    assert report.best_accuracy == pytest.approx(0.9)
+
+
+def test_the_same_seed_gives_the_same_weights(data_folder: Path, finished: RunResult, tmp_path: Path) -> None:
+    """Twice the same seed: equal weights, bit by bit. Another seed: others."""
+    first = load_file(finished.folder / "model.safetensors")
+    again = load_file(train(request(data_folder, tmp_path / "again")).folder / "model.safetensors")
+    other = load_file(train(request(data_folder, tmp_path / "other", seed=2)).folder / "model.safetensors")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_dry_run_keeps_nothing(data_folder: Path, tmp_path: Path) -> None:
+    """Everything runs once, and no run folder is left."""
+    result = train(request(data_folder, tmp_path, dry_run=True))
+    assert result.callbacks
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_missing_is_named_with_its_cure(tmp_path: Path) -> None:
+    """Whoever evaluates before training is told what to type."""
+    with pytest.raises(CheckpointMissingError, match="loupe-train train cannabis --tier fast"):
+        latest_run(tmp_path, task_id="cannabis", tier="fast")
