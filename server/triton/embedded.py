@@ -7,7 +7,8 @@ so channels find it again by themselves.
 
 import asyncio
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -81,29 +82,25 @@ class EmbeddedTriton:
         """
         sweep(self._options.run_root)
         distribution = find_distribution()
-        directory = RunDirectory.create(self._options.run_root)
-        try:
+        async with AsyncExitStack() as resources:
+            directory = RunDirectory.create(self._options.run_root)
+            resources.callback(directory.remove)
+            resources.enter_context(directory.kept())
             distribution.check_stub(distribution.copy_backend(directory.backends))
-            client = TritonClient(f"unix:{directory.socket}")
+            client = await resources.enter_async_context(TritonClient(f"unix:{directory.socket}"))
             server = await self._launch(distribution, directory, client)
-        except BaseException:
-            directory.remove()
-            raise
-        self._running = _Running(distribution, directory, client, server)
+            self._running = _Running(distribution, directory, client, server, resources.pop_all())
 
     async def stop(self) -> None:
         """Stops the server, ends surviving stubs by their ids, and removes its shared memory and files."""
         if self._running is None:
             return
         running, self._running = self._running, None
-        try:
+        async with running.resources:
             for retirement in tuple(running.retirements):
                 retirement.cancel()
-            await running.client.aclose()
             await running.server.stop()
             await _wait_exited(running.directory.end_processes(), timeout_s=_KILL_TIMEOUT_S)
-        finally:
-            running.directory.remove()
 
     async def restart(self) -> None:
         """Ends the server and all of its stubs, and starts it again on the same socket; no model is loaded then.
@@ -125,8 +122,10 @@ class EmbeddedTriton:
             BackendUnavailableError: Triton is gone.
         """
         running = self._require()
-        await running.client.load(model, timeout_s=self._options.load_timeout_s)
-        running.directory.protect_shared_memory()
+        try:
+            await running.client.load(model, timeout_s=self._options.load_timeout_s)
+        finally:
+            running.directory.protect_shared_memory()
 
     async def unload(self, model: str) -> None:
         """Unloads an ensemble and its steps; requests in flight finish.
@@ -134,7 +133,9 @@ class EmbeddedTriton:
         Raises:
             BackendUnavailableError: Triton is gone.
         """
-        for each in (model, engine_model(model), preprocess_model(model)):
+        models = (model, engine_model(model), preprocess_model(model))
+        self._retire([stub for stub in self.stubs() if stub.model in models])
+        for each in models:
             await self.client.unload(each, timeout_s=_UNLOAD_TIMEOUT_S)
 
     async def reload(self, step: str) -> None:
@@ -148,13 +149,10 @@ class EmbeddedTriton:
         # Triton does nothing on loading a model that is loaded already, unless its files are newer.
         (self.repository / step / "1" / "model.py").touch()
         await self.load(step)
-        retirement = asyncio.create_task(_retire(old))
-        running = self._require()
-        running.retirements[retirement] = frozenset(stub.process for stub in old)
-        retirement.add_done_callback(lambda done: running.retirements.pop(done, None))
+        self._retire(old)
 
     def stubs(self) -> tuple[Stub, ...]:
-        """Returns the server's living stubs, but for those that `reload` has replaced."""
+        """Returns the server's living stubs, but for those that were replaced or unloaded."""
         running = self._require()
         retired = frozenset().union(*running.retirements.values())
         return tuple(
@@ -201,6 +199,17 @@ class EmbeddedTriton:
             raise RuntimeError("the embedded Triton is not running")
         return self._running
 
+    def _retire(self, stubs: list[Stub]) -> None:
+        """Lets stubs finish what they have begun, and ends, in the background, those that stay.
+
+        A sound one leaves by itself; the sibling of a dead one never would.
+        """
+        running = self._require()
+        processes = frozenset(stub.process for stub in stubs)
+        retirement = asyncio.create_task(_end_after(processes, grace_s=_RETIRE_GRACE_S))
+        running.retirements[retirement] = processes
+        retirement.add_done_callback(lambda done: running.retirements.pop(done, None))
+
     async def _launch(
         self, distribution: TritonDistribution, directory: RunDirectory, client: TritonClient
     ) -> ServerProcess:
@@ -232,20 +241,18 @@ class _Running:
     directory: RunDirectory
     client: TritonClient
     server: ServerProcess
+    resources: AsyncExitStack
     retirements: dict[asyncio.Task[None], frozenset[Process]] = field(default_factory=dict)
 
 
-async def _retire(stubs: list[Stub]) -> None:
-    """Lets replaced stubs finish what they have begun, and ends those that stay.
-
-    A sound one leaves by itself; the sibling of a dead one never would.
-    """
-    await _wait_exited([stub.process for stub in stubs], timeout_s=_RETIRE_GRACE_S)
-    for stub in stubs:
-        stub.process.end()
+async def _end_after(processes: Iterable[Process], *, grace_s: float) -> None:
+    """Ends processes that have not ended by themselves in time."""
+    await _wait_exited(processes, timeout_s=grace_s)
+    for process in processes:
+        process.end()
 
 
-async def _wait_exited(processes: list[Process], *, timeout_s: float) -> None:
+async def _wait_exited(processes: Iterable[Process], *, timeout_s: float) -> None:
     """Returns when all have ended, or after `timeout_s`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
@@ -258,7 +265,7 @@ async def _is_up(server: ServerProcess, client: TritonClient) -> bool:
     exited = asyncio.ensure_future(server.wait_exited())
     try:
         while not exited.done():
-            if await client.is_ready():
+            if await client.is_ready() and await server.offers_metrics():
                 return True
             await asyncio.wait({exited}, timeout=_READY_POLL_S)
         return False

@@ -5,12 +5,13 @@ anyone can tell whether their owner still lives. What a living gateway, another 
 container owns is never touched.
 """
 
+import fcntl
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -111,6 +112,16 @@ class RunDirectory:
         for process in ended:
             process.end()
         return ended
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps cleaners of temporary files away: systemd's leaves a locked directory alone, however old it is."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
 
     def protect_shared_memory(self) -> None:
         """Keeps other users from reading the server's shared memory, which holds photos; Triton makes it readable."""

@@ -23,6 +23,7 @@ _EXIT_TIMEOUT_S = 5
 
 STOP_GRACE_S = _EXIT_TIMEOUT_S + 3
 _KILL_GRACE_S = 5
+_METRICS_TIMEOUT_S = 1.0
 
 
 class ServerProcess:
@@ -38,7 +39,7 @@ class ServerProcess:
     def start(cls, distribution: TritonDistribution, directory: RunDirectory) -> Self:
         """Starts Triton on a run directory; call it from the thread that lives longest, usually the main one."""
         directory.socket.unlink(missing_ok=True)
-        metrics_port = _free_port()
+        metrics_port = free_port()
         command = [
             *(sys.executable, "-I", "-S", launcher.__file__, str(os.getpid())),
             str(distribution.server),
@@ -73,6 +74,21 @@ class ServerProcess:
             else:
                 await asyncio.sleep(0)
         return code
+
+    async def offers_metrics(self) -> bool:
+        """Whether the metrics answer; Triton starts them last, and ends if their port was taken meanwhile."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.metrics_port)
+        except OSError:
+            return False
+        try:
+            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+            async with asyncio.timeout(_METRICS_TIMEOUT_S):
+                return b"# HELP nv_" in await reader.read(4096)
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            writer.close()
 
     async def stop(self) -> None:
         """Asks the server to stop, and ends it if it does not within `STOP_GRACE_S`."""
@@ -114,7 +130,8 @@ def arguments(directory: RunDirectory, *, metrics_port: int) -> list[str]:
     ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from server.domain.errors import LoupeError, ReleaseRefusedError
+from server.domain.errors import DeadlineExpiredError, LoupeError, ReleaseRefusedError
 from server.triton.backoff import Backoff
 from server.triton.embedded import EmbeddedTriton
 from server.triton.errors import ModelLoadError, TritonSetupError
@@ -90,6 +90,8 @@ class TritonSupervisor:
         """Begins to watch."""
         self._watch.extend()
         self._tasks = [asyncio.create_task(self._mend()), asyncio.create_task(self._send_canaries())]
+        for task in self._tasks:
+            task.add_done_callback(self._on_task_done)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -175,6 +177,12 @@ class TritonSupervisor:
     def _report(self, trouble: Trouble) -> None:
         self._troubles.put_nowait((trouble, self._recoveries))
 
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """Says so when supervision itself has failed: whoever serves unwatched must not seem healthy."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.critical("the supervision of Triton failed", exc_info=error)
+            self._publish(BackendState.STOPPED)
+
     def _is_stale(self, trouble: Trouble, recoveries: int) -> bool:
         """Whether a trouble has been mended already, together with another."""
         match trouble:
@@ -207,7 +215,7 @@ class TritonSupervisor:
             await asyncio.gather(*(self._triton.reload(step) for step in steps))
             tiers = [tier for tier in self._tiers.values() if not steps.isdisjoint(tier.spec.steps)]
             return await self._prove(tiers)
-        except (LoupeError, TritonSetupError) as error:
+        except (LoupeError, TritonSetupError, OSError) as error:
             _LOG.error("reloading %s did not help: %s", ", ".join(steps), error)
             return False
 
@@ -219,7 +227,7 @@ class TritonSupervisor:
             await self._triton.restart()
             await asyncio.gather(*(self._triton.load(model) for model in self._tiers))
             return await self._prove(list(self._tiers.values()))
-        except (LoupeError, TritonSetupError) as error:
+        except (LoupeError, TritonSetupError, OSError) as error:
             _LOG.error("restarting Triton did not help: %s", error)
             return False
 
@@ -245,15 +253,16 @@ class TritonSupervisor:
             await asyncio.sleep(pause_s)
             began_s = loop.time()
             for tier in tuple(self._tiers.values()):
-                if self._state is BackendState.SERVING and (trouble := await self._examine(tier)) is not None:
+                trouble = await self._examine(tier) if self._state is BackendState.SERVING else None
+                if trouble is not None and self._state is BackendState.SERVING:
                     self._report(trouble)
             wanted_s = (loop.time() - began_s) / _CANARY_SHARE
             pause_s = max(self._options.canary_interval_s, min(wanted_s, _LONGEST_CANARY_PAUSE_S))
 
     async def _examine(self, tier: ServedTier) -> Trouble | None:
-        """Sends a tier its known photo; a second time if it does not answer."""
-        trouble: Trouble | None = None
-        for _ in range(2):
+        """Sends a tier its known photo; a second time if the answer is late, because a busy server may be."""
+        model = tier.spec.model
+        for is_last in (False, True):
             try:
                 findings = await check_ensemble(
                     self._triton.client,
@@ -262,11 +271,11 @@ class TritonSupervisor:
                     concurrency=self._options.instance_count,
                 )
             except LoupeError as error:
-                trouble = Silent(tier.spec.model, str(error))
+                if is_last or not isinstance(error, DeadlineExpiredError):
+                    return Silent(model, str(error))
             else:
-                trouble = AnswersWrong(tier.spec.model, findings) if findings else None
-                break
-        return trouble if self._state is BackendState.SERVING else None
+                return AnswersWrong(model, findings) if findings else None
+        return None
 
     def _publish(self, state: BackendState) -> None:
         if state is self._state:

@@ -1,0 +1,122 @@
+"""Triton's messages and failures, translated."""
+
+import struct
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from server.domain.errors import (
+    BackendUnavailableError,
+    DeadlineExpiredError,
+    EngineFailedError,
+    LoupeError,
+    PhotoRefusedError,
+)
+from server.triton.engines import raw_prediction
+from server.triton.refusal import refusal_text
+from server.triton.wire import domain_error, outputs_of, photo_bytes, tensor_request
+
+
+def rpc_error(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
+    """Returns what a failed call raises."""
+    empty = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(code, empty, empty, details=details)
+
+
+def response_of(outputs: dict[str, np.ndarray]) -> pb.ModelInferResponse:
+    """Returns Triton's answer with these tensors."""
+    response = pb.ModelInferResponse(model_name="toy")
+    for name, tensor in outputs.items():
+        datatype = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}[tensor.dtype.name]
+        response.outputs.add(name=name, datatype=datatype, shape=tensor.shape)
+        response.raw_output_contents.append(tensor.tobytes())
+    return response
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "expected"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "Socket closed", BackendUnavailableError),
+        (grpc.StatusCode.CANCELLED, "CANCELLED", BackendUnavailableError),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", DeadlineExpiredError),
+        (grpc.StatusCode.INTERNAL, "Stub process 'toy_0_0' is not healthy.", BackendUnavailableError),
+        (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'toy' is not found", BackendUnavailableError),
+        (grpc.StatusCode.INTERNAL, "in ensemble 'toy', the engine failed: shape", EngineFailedError),
+        (grpc.StatusCode.INTERNAL, f"in ensemble 'toy', {refusal_text('UNDECODABLE')}", PhotoRefusedError),
+    ],
+)
+def test_every_failure_becomes_a_domain_error(code: grpc.StatusCode, details: str, expected: type[LoupeError]) -> None:
+    """What failed is told by code and details, whatever Triton wraps around them."""
+    assert type(domain_error(rpc_error(code, details), "toy")) is expected
+
+
+def test_a_refusal_keeps_its_code_and_nothing_else() -> None:
+    """The code travels; an unknown one, which only a forged text can carry, becomes a known one."""
+    for code, expected in (("TOO_MANY_PIXELS", "TOO_MANY_PIXELS"), ("FORGED", "UNDECODABLE")):
+        error = domain_error(rpc_error(grpc.StatusCode.INTERNAL, refusal_text(code)), "toy")
+        assert isinstance(error, PhotoRefusedError)
+        assert error.code == expected
+
+
+def test_a_photo_travels_behind_its_length() -> None:
+    """A BYTES tensor of one item is its length in four bytes, then itself."""
+    assert photo_bytes(b"jpeg") == struct.pack("<I", 4) + b"jpeg"
+
+
+def test_tensors_survive_the_wire() -> None:
+    """What is packed is what is read, in shape, type and value."""
+    image = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)[:, ::-1]
+    request = tensor_request("toy", "image", image)
+    sent = np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(request.inputs[0].shape)
+    read = outputs_of(response_of({"scores": np.float32([[1.5, 2]]), "image": image}))
+    np.testing.assert_array_equal(sent, image)
+    np.testing.assert_array_equal(read["image"], image)
+    assert read["scores"].tolist() == [[1.5, 2.0]]
+
+
+def test_a_response_that_contradicts_itself_is_a_failed_engine() -> None:
+    """A shape that does not fit the bytes, an unknown type, or missing bytes."""
+    short = response_of({"scores": np.zeros((1, 3), np.float32)})
+    short.outputs[0].shape[1] = 4
+    unknown = response_of({"scores": np.zeros((1, 3), np.int64)})
+    missing = response_of({"scores": np.zeros((1, 3), np.float32)})
+    del missing.raw_output_contents[:]
+    for response in (short, unknown, missing):
+        with pytest.raises(EngineFailedError):
+            outputs_of(response)
+
+
+def test_a_prediction_holds_what_was_asked_for() -> None:
+    """Logits by head, both uncertainty outputs, and the attention map only if it is wanted."""
+    outputs = {
+        "kind": np.float32([[1, 2, 3]]),
+        "uncertainty": np.float32([[4.5, 0.25]]),
+        "attention_map": np.ones((1, 2, 2), np.float32),
+    }
+    plain = raw_prediction(response_of(outputs), heads=["kind"], with_attention=False)
+    with_map = raw_prediction(response_of(outputs), heads=["kind"], with_attention=True)
+    assert plain.logits["kind"].tolist() == [1, 2, 3]
+    assert (plain.feature_distance, plain.logit_variance) == (4.5, 0.25)
+    assert plain.attention is None
+    assert with_map.attention is not None
+    assert with_map.attention.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"uncertainty": np.float32([[1, 1]])},
+        {"kind": np.float32([[1, np.nan]]), "uncertainty": np.float32([[1, 1]])},
+        {"kind": np.float32([[1, np.inf]]), "uncertainty": np.float32([[1, 1]])},
+        {"kind": np.float32([[1, 2]]), "uncertainty": np.float32([[np.nan, 1]])},
+        {"kind": np.float32([[1, 2]]), "uncertainty": np.float32([[1, 1, 1]])},
+        {"kind": np.zeros((0, 2), np.float32), "uncertainty": np.float32([[1, 1]])},
+    ],
+)
+def test_a_malformed_prediction_is_a_failed_engine(outputs: dict[str, np.ndarray]) -> None:
+    """An output that is missing, empty, misshapen or not finite never reaches calibration."""
+    with pytest.raises(EngineFailedError):
+        raw_prediction(response_of(outputs), heads=["kind"], with_attention=False)
