@@ -38,10 +38,12 @@ class Violation:
     Attributes:
         field: The path of the field in the request, e.g. `image.content`.
         description: What is wrong and what would be right, in one sentence.
+        reason: A stable identifier for programs, in UPPER_SNAKE_CASE; empty where `description` is for people only.
     """
 
     field: str
     description: str
+    reason: str = ""
 
 
 class InvalidRequestError(LoupeError):
@@ -67,7 +69,7 @@ class PhotoRefusedError(InvalidRequestError):
     def __init__(self, code: str) -> None:
         """Describes the refusal by its fixed sentence; a decoder's own text never gets in."""
         self.code = code if code in PHOTO_REFUSALS else "UNDECODABLE"
-        super().__init__(Violation("image.content", PHOTO_REFUSALS[self.code]))
+        super().__init__(Violation("image.content", PHOTO_REFUSALS[self.code], self.code))
 
     @property
     def description(self) -> str:

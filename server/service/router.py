@@ -1,0 +1,230 @@
+"""The router: applies the cascade to engines. Plan, then for each tier: admit, run, calibrate, decide.
+
+A failed escalation keeps the best answer so far; only a failed first tier is an error.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.domain.answer import RecommendationBounds, TierAnswer, answer_tier, recommend
+from server.domain.cascade import DEGRADED_REASONS, Decision, StopReason, decide, plan_tiers
+from server.domain.errors import (
+    DeadlineExpiredError,
+    LoupeError,
+    OverloadedError,
+    UnknownHeadError,
+)
+from server.domain.inspection_id import ENTROPY_BYTES, InspectionIds
+from server.domain.ports import Clock, Engines
+from server.domain.release import Release, TierRelease
+from server.domain.task import Task
+from server.service.admission import Admission, AdmissionLimits
+from server.service.catalog import Catalog
+from server.service.deadline import Deadline
+from server.service.door import Door
+from server.service.inspection import Inspection, InspectionRequest, TierRun, Trace
+
+_LOG = logging.getLogger(__name__)
+
+_STOP_REASONS: Mapping[type[LoupeError], StopReason] = {
+    DeadlineExpiredError: StopReason.DEADLINE,
+    OverloadedError: StopReason.OVERLOAD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOptions:
+    """How requests are routed.
+
+    Attributes:
+        bounds: The confidences that each recommendation takes.
+        admission: How much work each tier takes.
+        answer_reserve_s: What a stronger tier must leave of the caller's time, so that a weaker answer
+            still arrives if it fails; at least 0.
+    """
+
+    bounds: RecommendationBounds = field(default_factory=RecommendationBounds)
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
+    answer_reserve_s: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one request will visit.
+
+    Attributes:
+        release: What answers it.
+        tiers: Cheapest first; never empty.
+        heads: What is answered, in the task's order.
+        needed_heads: What the engines are asked for: the answered and the decision heads.
+        is_own: Whether it is the release's own path, which its guarantee covers.
+    """
+
+    release: Release
+    tiers: tuple[TierRelease, ...]
+    heads: tuple[str, ...]
+    needed_heads: tuple[str, ...]
+    is_own: bool
+
+
+class Router:
+    """Answers inspections, many at once, in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        engines: Engines,
+        catalog: Catalog,
+        door: Door,
+        ids: InspectionIds,
+        clock: Clock,
+        options: RouterOptions | None = None,
+    ) -> None:
+        """Routes to `engines` what `door` lets in.
+
+        Args:
+            engines: Runs compiled models.
+            catalog: Which release answers for a task.
+            door: Counts the requests inside.
+            ids: Issues the ids of inspections.
+            clock: What time it is.
+            options: How requests are routed.
+        """
+        self._engines = engines
+        self._catalog = catalog
+        self._door = door
+        self._ids = ids
+        self._clock = clock
+        self._options = options or RouterOptions()
+        self._admissions: dict[str, Admission] = {}
+
+    async def inspect(self, request: InspectionRequest, deadline: Deadline) -> Inspection:
+        """Answers one photo.
+
+        Raises:
+            UnknownTaskError: No release of the task is being served.
+            UnknownHeadError: The task has no such head.
+            UnknownTierError: The release has no such tier.
+            InvalidRequestError: The policy's cheapest tier is stronger than its strongest.
+            PhotoRefusedError: The photo cannot be decoded.
+            OverloadedError: The first tier is too busy.
+            DeadlineExpiredError: The time was not enough for the first tier.
+            BackendUnavailableError: The backend is lost, starting or restarting.
+            DrainingError: The gateway is shutting down.
+            EngineFailedError: The first tier failed.
+        """
+        with self._door:
+            began_s = self._clock.monotonic_s()
+            plan = self._plan(request)
+            best, runs, stop_reason = await self._climb(request, plan, deadline)
+            now_s = self._clock.monotonic_s()
+            confidences = {each.head: each.confidence for each in runs[-1].decisions}
+            guarantee_applies = plan.is_own and stop_reason not in DEGRADED_REASONS
+            trace = Trace(tuple(runs), stop_reason, guarantee_applies, duration_s=now_s - began_s)
+            return Inspection(
+                id=self._ids.issue(self._clock.utc_s(), secrets.token_bytes(ENTROPY_BYTES)),
+                release=plan.release,
+                answers=tuple(best.answers[head] for head in plan.heads),
+                uncertainty=best.uncertainty,
+                recommendation=recommend(confidences, best.uncertainty, self._options.bounds),
+                trace=trace,
+                attention=best.attention,
+            )
+
+    def _plan(self, request: InspectionRequest) -> _Plan:
+        release = self._catalog.active(request.task)
+        task = release.task
+        heads = _requested_heads(task, request.heads)
+        tiers = plan_tiers(release, request.policy)
+        if request.device_tier is not None:
+            tiers = _behind(release, tiers, request.device_tier)
+        return _Plan(
+            release=release,
+            tiers=tiers,
+            heads=heads,
+            needed_heads=tuple(each for each in task.head_ids if each in heads or each in task.decision_heads),
+            is_own=tiers == release.tiers
+            and request.policy.sufficient_confidence is None
+            and request.device_tier is None
+            and set(heads).issuperset(task.decision_heads),
+        )
+
+    async def _climb(
+        self, request: InspectionRequest, plan: _Plan, deadline: Deadline
+    ) -> tuple[TierAnswer, list[TierRun], StopReason]:
+        """Visits the plan's tiers until one is sure enough, or until the next one fails."""
+        runs: list[TierRun] = []
+        best: TierAnswer | None = None
+        for tier in plan.tiers:
+            reserve_s = 0.0 if best is None else self._options.answer_reserve_s
+            try:
+                answer, decision, run = await self._run(request, plan, tier, deadline, reserve_s)
+            except Exception as error:
+                if best is None:
+                    raise
+                return best, runs, _stop_reason_of(error, tier)
+            best = answer
+            runs.append(run)
+            if decision.stop_reason is not None:
+                return best, runs, decision.stop_reason
+        raise AssertionError("decide() stops at the last tier of every plan")
+
+    async def _run(
+        self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, reserve_s: float
+    ) -> tuple[TierAnswer, Decision, TierRun]:
+        began_s = self._clock.monotonic_s()
+        remaining_s = deadline.remaining_s() - reserve_s
+        if remaining_s <= 0:
+            raise DeadlineExpiredError(f"no time is left for tier {tier.tier}")
+        admission = self._admission_of(tier)
+        await admission.enter(remaining_s)
+        entered_s = self._clock.monotonic_s()
+        ran_s = None
+        try:
+            raw = await self._engines.infer(
+                tier.engine,
+                request.photo,
+                heads=plan.needed_heads,
+                with_attention=request.include_attention,
+                timeout_s=remaining_s - (entered_s - began_s),
+            )
+            ran_s = self._clock.monotonic_s() - entered_s
+        finally:
+            admission.leave(ran_s=ran_s)
+        answer = answer_tier(plan.release.task, tier, raw, plan.needed_heads)
+        decision = decide(plan.release, tier, request.policy, answer.decision_confidences(plan.release.task))
+        return answer, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
+
+    def _admission_of(self, tier: TierRelease) -> Admission:
+        model = tier.engine.model
+        admission = self._admissions.get(model)
+        if admission is None:
+            admission = self._admissions[model] = Admission(f"tier {tier.tier}", self._options.admission)
+        return admission
+
+
+def _requested_heads(task: Task, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the wanted heads in the task's order; all if none is named."""
+    known = task.head_ids
+    for head in wanted:
+        if head not in known:
+            raise UnknownHeadError(head, known=known)
+    return tuple(each for each in known if each in wanted) if wanted else known
+
+
+def _behind(release: Release, tiers: tuple[TierRelease, ...], device_tier: str) -> tuple[TierRelease, ...]:
+    """Returns the tiers that are stronger than the device's; the strongest one if none is."""
+    order = release.tier_ids
+    reached = order.index(release.tier(device_tier).tier)
+    return tuple(each for each in tiers if order.index(each.tier) > reached) or tiers[-1:]
+
+
+def _stop_reason_of(error: Exception, tier: TierRelease) -> StopReason:
+    """Says why an escalation failed; what nobody foresaw is logged as such."""
+    if isinstance(error, LoupeError):
+        _LOG.info("no escalation to %s: %s", tier.tier, error)
+        return _STOP_REASONS.get(type(error), StopReason.TIER_UNAVAILABLE)
+    _LOG.error("the escalation to %s failed", tier.tier, exc_info=error)
+    return StopReason.TIER_UNAVAILABLE
