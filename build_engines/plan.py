@@ -8,8 +8,6 @@ from pathlib import Path
 
 from build_engines.checkpoint import Checkpoint
 
-STEPS = ("export", "compile", "calibrate", "verify", "publish", "report")
-
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:

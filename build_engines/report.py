@@ -8,7 +8,7 @@ from pathlib import Path
 from build_engines.diagrams import draw_reliability
 from build_engines.gates import LARGEST_GAP, LEAST_ITEMS
 from build_engines.measure import NOISE_FLOOR_DRAWS, HeadMetrics, QuestionMetrics
-from build_engines.plan import STEPS, BuildPlan
+from build_engines.plan import BuildPlan
 from build_engines.step_record import StepRecord
 from build_engines.verify import VerifiedEngine, read_verified
 
@@ -182,7 +182,7 @@ def _provenance(plan: BuildPlan) -> str:
     records = [StepRecord.read(plan.work_folder, step, command=plan.command(step)) for step in _RECORDED]
     versions = file.versions | records[-1].versions
     counts = ", ".join(f"{split} {count:,}" for split, count in file.data.photo_counts.items())
-    commands = [file.data.command, file.command, *(plan.command(step) for step in STEPS)]
+    commands = [file.data.command, file.command, plan.command("release")]
     rows = (
         ("data", f"index SHA-256 `{file.data.index_sha256}`; photos: {counts}"),
         ("checkpoint", f"SHA-256 `{plan.checkpoint.sha256}`, trained in {file.duration_s / 60:.1f} minutes"),

@@ -1,0 +1,21 @@
+"""One tiny network for all tests of building."""
+
+import pytest
+from small_build import small_plan
+
+from build_engines.compile import CompiledEngine, compile_engine
+from build_engines.export import export
+from build_engines.plan import BuildPlan
+
+
+@pytest.fixture(scope="session")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> BuildPlan:
+    """A trained tiny network, not exported yet."""
+    return small_plan(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def engine(plan: BuildPlan) -> CompiledEngine:
+    """Its engine."""
+    export(plan)
+    return compile_engine(plan)

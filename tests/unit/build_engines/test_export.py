@@ -1,0 +1,121 @@
+"""Checkpoint, export and compile: nothing damaged gets in, and nothing that answers otherwise gets out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from small_build import plan_of
+
+from build_engines.checkpoint import latest_checkpoint, open_checkpoint, read_held_out
+from build_engines.compile import CompiledEngine, read_engine
+from build_engines.errors import CheckpointRefusedError, ParityError, StepMissingError
+from build_engines.export import read_exported
+from build_engines.parity import check_parity, load_images, onnx_runner
+from build_engines.plan import BuildPlan
+
+
+def test_an_engine_has_the_promised_signature(plan: BuildPlan, engine: CompiledEngine) -> None:
+    """`image` is uint8 NHWC with a free batch; outputs are named after heads; only standard operators are used."""
+    model = onnx.load(engine.path)
+    assert [each.name for each in model.graph.input] == ["image"]
+    tensor = model.graph.input[0].type.tensor_type
+    assert tensor.elem_type == onnx.TensorProto.UINT8
+    assert [each.dim_param or each.dim_value for each in tensor.shape.dim] == ["batch", 32, 32, 3]
+    assert tuple(each.name for each in model.graph.output) == plan.checkpoint.output_names
+    assert {each.domain for each in model.opset_import} == {""}
+
+
+def test_export_and_engine_agree_with_the_network(engine: CompiledEngine, plan: BuildPlan) -> None:
+    """Both steps say how far they are off, for every output, and it is next to nothing."""
+    for differences in (engine.differences, read_exported(plan).differences):
+        assert tuple(differences) == plan.checkpoint.output_names
+        assert max(differences.values()) < 1e-3
+
+
+def test_a_model_that_answers_otherwise_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+    """Parity names the output that is off."""
+    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:4], size_px=32)
+    honest = onnx_runner(engine.path)
+
+    def shifted(batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value + (name == "quality_grade") * 0.1 for name, value in honest(batch).items()}
+
+    with pytest.raises(ParityError, match="quality_grade") as refused:
+        check_parity("compile", reference=honest, converted=shifted, images=images, tolerance=1e-3)
+    assert refused.value.difference == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_model_that_answers_nan_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+    """A NaN is no small difference."""
+    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:2], size_px=32)
+    honest = onnx_runner(engine.path)
+    with pytest.raises(ParityError):
+        check_parity(
+            "compile",
+            reference=honest,
+            converted=lambda batch: {name: value * np.nan for name, value in honest(batch).items()},
+            images=images,
+            tolerance=1e-3,
+        )
+
+
+def test_a_changed_artefact_is_no_step(plan: BuildPlan, engine: CompiledEngine, tmp_path: Path) -> None:
+    """A file that is not what the step wrote sends one back to the step."""
+    work = tmp_path / "work"
+    shutil.copytree(engine.path.parent, work)
+    (work / "engine.onnx").write_bytes(b"changed")
+    moved = BuildPlan(plan.checkpoint, 1, work, plan.model_repository)
+    with pytest.raises(StepMissingError, match="loupe-build compile cannabis --tier fast --number 1"):
+        read_engine(moved)
+
+
+def test_work_on_another_checkpoint_is_no_step(plan: BuildPlan, engine: CompiledEngine, tmp_path: Path) -> None:
+    """What was exported from one checkpoint is not taken for the export of another."""
+    assert engine
+    other = tmp_path / "other"
+    shutil.copytree(plan.checkpoint.folder, other)
+    path = other / "checkpoint.json"
+    path.write_text(path.read_text("utf-8") + " ", encoding="utf-8")
+    moved = BuildPlan(open_checkpoint(other), 1, plan.work_folder, plan.model_repository)
+    with pytest.raises(StepMissingError, match="another checkpoint"):
+        read_exported(moved)
+
+
+def test_a_damaged_checkpoint_is_refused_with_all_findings(plan: BuildPlan, tmp_path: Path) -> None:
+    """One file changed and one gone: both are named."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(plan.checkpoint.folder, folder)
+    (folder / "program.pt2").write_bytes(b"changed")
+    (folder / "val_test.jsonl").unlink()
+    with pytest.raises(CheckpointRefusedError) as refused:
+        plan_of(folder, tmp_path)
+    assert refused.value.findings == ("program.pt2 is damaged", "val_test.jsonl is missing")
+
+
+def test_a_malformed_checkpoint_is_refused(plan: BuildPlan, tmp_path: Path) -> None:
+    """A schema of another version is not guessed at."""
+    content = json.loads((plan.checkpoint.folder / "checkpoint.json").read_text("utf-8"))
+    (tmp_path / "checkpoint.json").write_text(json.dumps(content | {"schema_version": 2}), encoding="utf-8")
+    with pytest.raises(CheckpointRefusedError, match="schema_version"):
+        open_checkpoint(tmp_path)
+
+
+def test_only_finished_runs_are_found(plan: BuildPlan, tmp_path: Path) -> None:
+    """A run folder without its seal is passed over."""
+    runs = plan.checkpoint.folder.parent.parent.parent
+    assert latest_checkpoint(runs, task="cannabis", tier="fast") == plan.checkpoint.folder
+    (tmp_path / "cannabis" / "fast" / "20990101T000000Z").mkdir(parents=True)
+    with pytest.raises(CheckpointRefusedError):
+        latest_checkpoint(tmp_path, task="cannabis", tier="fast")
+
+
+def test_held_out_photos_come_with_truth_and_its_limit(plan: BuildPlan) -> None:
+    """Labels, specimens and the best possible accuracy are read from the list beside the checkpoint."""
+    photos = read_held_out(plan.checkpoint, "val_test")
+    assert len(photos.paths) == 240
+    assert len(np.unique(photos.groups)) == 120
+    assert photos.labels["attributes"].shape == (240, 10)
+    assert photos.best_accuracies == pytest.approx({"product_type": 0.9, "quality_grade": 0.2, "attributes": 0.5})

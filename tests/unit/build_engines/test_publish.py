@@ -1,0 +1,181 @@
+"""From outputs to a published release: bound by digest, whole or not at all, and never overwritten."""
+
+import asyncio
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_build import outputs_without_triton
+
+from build_engines.calibrate import calibrate, fit_calibrators, read_calibrated
+from build_engines.checkpoint import read_held_out
+from build_engines.compile import CompiledEngine
+from build_engines.errors import GatesFailedError, ReleaseExistsError, StepMissingError
+from build_engines.gates import Gate
+from build_engines.measure import measure
+from build_engines.plan import BuildPlan
+from build_engines.publish import publish
+from build_engines.report import report
+from build_engines.served_outputs import ServedOutputs, outputs_path
+from build_engines.step_record import StepRecord
+from build_engines.verify import STEP, VerifiedEngine, _facts, choose_known_photo, read_verified
+from server.adapters.release_files import load_release
+from server.domain.calibration import CalibrationDataError
+from server.domain.known_answer import KnownAnswer
+
+
+@pytest.fixture(scope="module")
+def verified(plan: BuildPlan, engine: CompiledEngine) -> VerifiedEngine:
+    """A calibrated engine that was measured without Triton, all gates passed."""
+    for split in ("val_calib", "val_test"):
+        photos = read_held_out(plan.checkpoint, split)
+        outputs_without_triton(plan, engine, photos).save(outputs_path(plan, split))
+    calibrated = asyncio.run(calibrate(plan))
+    photos = read_held_out(plan.checkpoint, "val_test")
+    outputs = outputs_without_triton(plan, engine, photos)
+    known_photo = plan.work_folder / "known_answer.jpg"
+    known_photo.write_bytes(choose_known_photo(plan.checkpoint.task, calibrated, outputs, photos).read_bytes())
+    known_answer = KnownAnswer(
+        "releases/cannabis/1/known_answer.jpg", sha256(known_photo.read_bytes()).hexdigest(), (1.0,), {}, {}
+    )
+    heads = measure(plan.checkpoint.task, calibrated.calibrators, outputs, photos)
+    return VerifiedEngine(calibrated, heads, (Gate("a gate", "seen", passed=True),), 0.04, known_answer, known_photo)
+
+
+@pytest.fixture
+def ready(plan: BuildPlan, verified: VerifiedEngine, tmp_path: Path) -> BuildPlan:
+    """A plan that is verified and reported, with a model repository of its own."""
+    own = replace(plan, model_repository=tmp_path / "model_repository")
+    record(own, verified)
+    report(own)
+    return own
+
+
+def record(plan: BuildPlan, verified: VerifiedEngine) -> None:
+    """Writes what the step `verify` writes."""
+    StepRecord.make(
+        STEP,
+        inputs={"engine": verified.calibrated.engine.sha256},
+        outputs=(verified.known_photo,),
+        facts=_facts(verified),
+        command=plan.command(STEP),
+        duration_s=0,
+    ).write(plan.work_folder)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def test_a_published_release_is_served_as_verified(ready: BuildPlan, verified: VerifiedEngine) -> None:
+    """What is loaded has the engine, maps and known answer that were verified, and never claims to be sure."""
+    published = publish(ready)
+    release = load_release(ready.model_repository, "cannabis", 1)
+    tier = release.tiers[0]
+    assert published.release == release
+    assert tier.engine.sha256 == verified.calibrated.engine.sha256
+    assert dict(tier.calibrators) == verified.calibrated.calibrators
+    assert tier.known_answer == verified.known_answer
+    assert all(threshold > 1 for threshold in tier.thresholds.values())
+    assert (ready.model_repository / tier.engine.path).read_bytes() == ready.engine_path.read_bytes()
+
+
+def test_a_release_holds_its_report_and_pictures(ready: BuildPlan) -> None:
+    """People find the page, a diagram a head and the photo beside the release."""
+    folder = publish(ready).folder
+    names = {each.name for each in folder.iterdir()}
+    assert {"release.json", "report.md", "known_answer.jpg", "reliability_product_type.svg"} <= names
+    page = (folder / "report.md").read_text("utf-8")
+    assert "| product_type | 240 | 120 |" in page
+    assert "loupe-train train cannabis\nloupe-build release cannabis --tier fast --number 1" in page
+
+
+def test_reports_repeat_byte_for_byte(ready: BuildPlan) -> None:
+    """The same verified engine gives the same page and the same pictures."""
+    first = {each.name: each.read_bytes() for each in report(ready).diagrams}
+    again = {each.name: each.read_bytes() for each in report(ready).diagrams}
+    assert first == again
+
+
+def test_a_release_is_never_overwritten(ready: BuildPlan) -> None:
+    """A second publication under the number is refused, and changes nothing."""
+    publish(ready)
+    before = files_of(ready.model_repository)
+    with pytest.raises(ReleaseExistsError):
+        publish(ready)
+    assert files_of(ready.model_repository) == before
+
+
+def test_a_failed_publication_leaves_nothing(ready: BuildPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If writing fails midway, neither models nor a folder of the release remain."""
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("build_engines.publish.dump_release", full)
+    with pytest.raises(OSError, match="no space"):
+        publish(ready)
+    assert files_of(ready.model_repository) == {}
+
+
+def test_a_failed_gate_stops_report_and_publication(ready: BuildPlan, verified: VerifiedEngine) -> None:
+    """Whoever skips the verdict is stopped by it, with every failing gate by name."""
+    gates = (Gate("one", "bad", passed=False), Gate("two", "good", passed=True), Gate("three", "bad", passed=False))
+    record(ready, replace(verified, gates=gates))
+    with pytest.raises(GatesFailedError) as refused:
+        publish(ready)
+    assert refused.value.failures == ("one (bad)", "three (bad)")
+    with pytest.raises(GatesFailedError):
+        report(ready)
+
+
+def test_verification_of_another_engine_is_refused(ready: BuildPlan) -> None:
+    """A verdict is bound to the engine's digest."""
+    path = ready.work_folder / "verify.json"
+    engine = StepRecord.read(ready.work_folder, STEP, command="").inputs["engine"]
+    path.write_text(path.read_text("utf-8").replace(f'"engine": "{engine}"', f'"engine": "{"b" * 64}"'), "utf-8")
+    with pytest.raises(StepMissingError, match="another engine"):
+        read_verified(ready)
+
+
+def test_calibrators_name_the_engine_that_they_were_fitted_on(plan: BuildPlan, verified: VerifiedEngine) -> None:
+    """Every map carries the engine's digest, and is read back as it was fitted."""
+    calibrated = read_calibrated(plan)
+    assert calibrated == verified.calibrated
+    assert {each.engine_sha256 for each in calibrated.calibrators.values()} == {calibrated.engine.sha256}
+
+
+def test_outputs_of_another_engine_are_not_taken(plan: BuildPlan, verified: VerifiedEngine) -> None:
+    """Kept outputs are found by engine and photos, or not at all."""
+    path = outputs_path(plan, "val_calib")
+    photos = read_held_out(plan.checkpoint, "val_calib")
+    engine = verified.calibrated.engine
+    assert ServedOutputs.load(path, engine_sha256=engine.sha256, photos_sha256=photos.sha256) is not None
+    assert ServedOutputs.load(path, engine_sha256="b" * 64, photos_sha256=photos.sha256) is None
+    assert ServedOutputs.load(path, engine_sha256=engine.sha256, photos_sha256="b" * 64) is None
+
+
+def test_an_attribute_without_both_kinds_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+    """A map of an attribute that is always present would be made up."""
+    photos = read_held_out(plan.checkpoint, "val_calib")
+    labels = photos.labels | {"attributes": photos.labels["attributes"].copy()}
+    labels["attributes"][:, 3] = 1
+    outputs = outputs_without_triton(plan, engine, photos)
+    with pytest.raises(CalibrationDataError, match="orange_pistils"):
+        fit_calibrators(plan.checkpoint.task, outputs, labels)
+
+
+def test_the_known_photo_is_right_and_sure(plan: BuildPlan, verified: VerifiedEngine, engine: CompiledEngine) -> None:
+    """The release's photo is one that the engine gets right on every decision head, if there is any."""
+    photos = read_held_out(plan.checkpoint, "val_test")
+    outputs = outputs_without_triton(plan, engine, photos)
+    chosen = choose_known_photo(plan.checkpoint.task, verified.calibrated, outputs, photos)
+    place = photos.paths.index(chosen)
+    right = [
+        int(np.argmax(outputs.logits[head][place])) == photos.labels[head][place]
+        for head in plan.checkpoint.task.decision_heads
+    ]
+    assert all(right)
