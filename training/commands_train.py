@@ -78,6 +78,7 @@ def evaluate_command(
 ) -> None:
     """Report, head by head, what a trained network is worth."""
     console = Console()
+    wanted = _split(split)
     with _explained(console):
         domain_task = load_task_file(task).to_domain()
         folder = checkpoint or latest_run(runs, task_id=task, tier=tier)
@@ -88,7 +89,7 @@ def evaluate_command(
                 data or Path("data") / task, domain_task, size_px=section.input_size_px, on_progress=on_photos
             )
         with console.status(f"Evaluating on {split}"):
-            reports = evaluate(load_network(folder, domain_task), splits[_split(split)], domain_task)
+            reports = evaluate(load_network(folder, domain_task), splits[wanted], domain_task)
         console.print(_report_table(reports, title=f"{folder} on {split}"))
         console.print(f"Next: [bold]loupe-build release {task}[/bold]")
 
