@@ -14,18 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from server.domain.errors import DeadlineExpiredError, LoupeError, ReleaseRefusedError
+from server.domain.errors import LoupeError, ReleaseRefusedError
+from server.triton import canary
 from server.triton.backoff import Backoff
 from server.triton.embedded import EmbeddedTriton
 from server.triton.errors import ModelLoadError, TritonSetupError
-from server.triton.known_answer import ServedTier, check_ensemble, check_tier
+from server.triton.known_answer import ServedTier, check_tier
 from server.triton.repository import Target, remove_tier_models, write_tier_models
 from server.triton.tier_models import engine_model, preprocess_model
 from server.triton.troubles import AnswersWrong, ProcessWatch, ServerLost, Silent, StubLost, Trouble
 
 _LOG = logging.getLogger(__name__)
-_CANARY_SHARE = 0.05
-_LONGEST_CANARY_PAUSE_S = 15.0
 
 
 class BackendState(enum.Enum):
@@ -121,10 +120,13 @@ class TritonSupervisor:
         """Loads tiers beside those that serve, and proves them; all serve after, or none does.
 
         Raises:
-            ReleaseRefusedError: A model cannot be loaded, or a known answer is wrong.
+            ReleaseRefusedError: A model cannot be loaded, a known answer is wrong, or it is served already.
             BackendUnavailableError: Triton is gone.
         """
         async with self._busy:
+            for tier in tiers:
+                if tier.spec.model in self._tiers:
+                    raise ReleaseRefusedError(tier.spec.model, "it is being served already")
             for tier in tiers:
                 write_tier_models(
                     tier.spec,
@@ -148,10 +150,13 @@ class TritonSupervisor:
             await self._discard([self._tiers.pop(model) for model in models if model in self._tiers])
 
     async def _load_and_prove(self, tiers: tuple[ServedTier, ...]) -> None:
-        try:
-            await asyncio.gather(*(self._triton.load(tier.spec.model) for tier in tiers))
-        except ModelLoadError as error:
-            raise ReleaseRefusedError(error.model, error.cause) from error
+        loads = [self._triton.load(tier.spec.model) for tier in tiers]
+        # All are awaited, even if one fails: what is still loading cannot be unloaded.
+        failures = [each for each in await asyncio.gather(*loads, return_exceptions=True) if each is not None]
+        for failure in failures:
+            if isinstance(failure, ModelLoadError):
+                raise ReleaseRefusedError(failure.model, failure.cause) from failure
+            raise failure
         for tier in tiers:
             findings = await self._check(tier)
             if findings:
@@ -247,35 +252,27 @@ class TritonSupervisor:
         )
 
     async def _send_canaries(self) -> None:
-        loop = asyncio.get_running_loop()
-        pause_s = self._options.canary_interval_s
+        loop, options = asyncio.get_running_loop(), self._options
+        took_s = 0.0
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(canary.pause_s(shortest_s=options.canary_interval_s, took_s=took_s))
             began_s = loop.time()
             for tier in tuple(self._tiers.values()):
-                trouble = await self._examine(tier) if self._state is BackendState.SERVING else None
-                if trouble is not None and self._state is BackendState.SERVING:
-                    self._report(trouble)
-            wanted_s = (loop.time() - began_s) / _CANARY_SHARE
-            pause_s = max(self._options.canary_interval_s, min(wanted_s, _LONGEST_CANARY_PAUSE_S))
+                if self._state is BackendState.SERVING:
+                    await self._send_canary(tier)
+            took_s = loop.time() - began_s
 
-    async def _examine(self, tier: ServedTier) -> Trouble | None:
-        """Sends a tier its known photo; a second time if the answer is late, because a busy server may be."""
-        model = tier.spec.model
-        for is_last in (False, True):
-            try:
-                findings = await check_ensemble(
-                    self._triton.client,
-                    tier,
-                    timeout_s=self._options.answer_timeout_s,
-                    concurrency=self._options.instance_count,
-                )
-            except LoupeError as error:
-                if is_last or not isinstance(error, DeadlineExpiredError):
-                    return Silent(model, str(error))
-            else:
-                return AnswersWrong(model, findings) if findings else None
-        return None
+    async def _send_canary(self, tier: ServedTier) -> None:
+        recoveries = self._recoveries
+        trouble = await canary.examine(
+            self._triton.client,
+            tier,
+            timeout_s=self._options.answer_timeout_s,
+            concurrency=self._options.instance_count,
+        )
+        # What fails while something else is being mended says nothing about what will be.
+        if trouble is not None and recoveries == self._recoveries:
+            self._report(trouble)
 
     def _publish(self, state: BackendState) -> None:
         if state is self._state:

@@ -28,7 +28,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 _TRITON_TYPES = {np.dtype(np.float32): "FP32", np.dtype(np.uint8): "UINT8"}
-_LOST = ("is not healthy", "unknown model", "is not ready", "is not found", "unloading")
+_LOST = ("is not healthy", "unknown model", "is not ready")
 """What Triton says, under several codes, when a stub is dead or a model is not (yet, again) loaded."""
 
 Array = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
