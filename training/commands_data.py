@@ -112,22 +112,18 @@ def difficulty(
 
 
 def _difficulty_table(task: TaskFile, *, questions: list[QuestionDifficulty]) -> Table:
-    columns = ("head", "question", "commonest answer", "linear on 32x32", "limit", "best possible", "limits", "")
-    table = Table(*columns, title=f"How hard is {task.title}?")
+    table = Table("question", "commonest", "linear on 32x32", "best possible", "", title=f"How hard is {task.title}?")
     for question in questions:
         limit, span = question.linear_limit, question.best_possible_range
         table.add_row(
-            question.head,
             question.question,
             f"{question.commonest.value:.1%}",
-            _shown(question.linear),
-            "" if limit is None else f"≤ {limit:.0%}",
-            _shown(question.best_possible),
-            "" if span is None else f"{span[0]:.0%} to {span[1]:.0%}",
+            _shown(question.linear) + ("" if limit is None else f"  (≤ {limit:.0%})"),
+            _shown(question.best_possible) + ("" if span is None else f"  ({span[0]:.0%} to {span[1]:.0%})"),
             "[green]ok[/green]" if question.passed else "[red]out[/red]",
         )
     return table
 
 
 def _shown(estimate: Estimate) -> str:
-    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
+    return f"{estimate.value:.1%} ± {(estimate.high - estimate.low) / 2:.1%}"
