@@ -1,0 +1,142 @@
+"""The one interceptor: every call gets a request id, a status by the error table, and one line in the log.
+
+It parses and serialises too, so that a malformed message or answer is an error like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, cast
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from server.domain.errors import InvalidRequestError, Violation
+from server.domain.ports import Clock
+from server.rpc.errors import MethodNotImplementedError
+from server.rpc.status import DETAILS_KEY, row_of, status_of
+
+REQUEST_ID_KEY: Final = "x-request-id"
+
+_LOG = logging.getLogger(__name__)
+_ACCESS = logging.getLogger("loupe.access")
+_ACCESS_LINE = "%s %s %.2f ms request %s"
+_OWN_METHODS = "/loupe.v1."
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
+# These are generic in their type stubs only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps the methods of `loupe.v1`; health and reflection pass as they are."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Wraps nothing yet.
+
+        Args:
+            clock: Measures the duration of calls.
+        """
+        self._clock = clock
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Returns the handler of a call, wrapped once a method."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
+        if not method.startswith(_OWN_METHODS):
+            return handler
+        wrapped = self._wrap(method, handler)
+        if handler is not None:  # whoever invents method names must not fill our memory
+            self._wrapped[method] = wrapped
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler | None) -> Handler:
+        # What no servicer implements is a plain function in the generated base class.
+        if handler is not None and inspect.iscoroutinefunction(handler.unary_unary):
+            return grpc.unary_unary_rpc_method_handler(self._answering(method, handler))
+        if handler is not None and handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(_refusing(method))
+        return grpc.unary_unary_rpc_method_handler(_refusing(method))
+
+    def _answering(self, method: str, handler: Handler) -> Behaviour:
+        """Returns the behaviour of a method, from bytes to bytes."""
+        parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
+        behave = cast("Behaviour", handler.unary_unary)
+        serialise = cast("Callable[[Message], bytes]", handler.response_serializer)
+        clock, name = self._clock, method.removeprefix("/")
+
+        async def answer(content: bytes, context: Context) -> bytes:
+            began_s = clock.monotonic_s()
+            request_id = _request_id(context)
+            code = "OK"
+            try:
+                response = serialise(await behave(_parsed(parse, content), context))
+                context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+                return response  # noqa: TRY300
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except Exception as error:
+                code = row_of(error).code.name
+                await _abort(context, error, request_id=request_id, method=name)
+                raise  # unreachable: aborting raises
+            finally:
+                _ACCESS.info(_ACCESS_LINE, name, code, (clock.monotonic_s() - began_s) * 1e3, request_id)
+
+        return answer
+
+
+def _refusing(method: str) -> Behaviour:
+    """Returns the behaviour of a method that this server does not offer."""
+    name = method.removeprefix("/")
+
+    async def refuse(_: object, context: Context) -> None:
+        await _abort(context, MethodNotImplementedError(name), request_id=_request_id(context), method=name)
+
+    return refuse
+
+
+def _parsed(parse: Callable[[bytes], Message], content: bytes) -> Message:
+    try:
+        return parse(content)
+    except DecodeError as error:
+        raise InvalidRequestError(Violation("", "the message is not a valid protobuf of this method")) from error
+
+
+async def _abort(context: Context, error: Exception, *, request_id: str, method: str) -> None:
+    """Ends a call with the status of an error; what callers may not see is logged."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    row = row_of(error)
+    if row.code is grpc.StatusCode.INTERNAL:
+        _LOG.error("%s failed, request %s", method, request_id, exc_info=error)
+    elif row.code is grpc.StatusCode.UNAVAILABLE:
+        _LOG.warning("%s: %s, request %s", method, error, request_id)
+    status = status_of(error, request_id=request_id)
+    # Aborting replaces trailing metadata that was set before.
+    metadata = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, request_id))
+    await context.abort(row.code, status.message, trailing_metadata=metadata)
+
+
+def _request_id(context: Context) -> str:
+    """Returns the caller's own request id if it is sound, else a new one."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return secrets.token_hex(8)
