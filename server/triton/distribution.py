@@ -35,7 +35,7 @@ class TritonDistribution:
         stub: The stub program for this interpreter's version.
         library_paths: Where the stub finds libpython and the wheel's own libraries.
         programs: The directory whose `python3` is this interpreter; the stub takes its environment from it.
-        code_root: The directory that holds the package `server`.
+        code: The package `server`, which the stubs import.
     """
 
     server: Path
@@ -43,16 +43,16 @@ class TritonDistribution:
     stub: Path
     library_paths: tuple[Path, ...]
     programs: Path
-    code_root: Path
+    code: Path
 
     def environment(self) -> dict[str, str]:
-        """Returns the whole environment of the server's process: nothing is inherited."""
+        """Returns the whole environment of the server's process: nothing is inherited.
+
+        Variables for Python would be of no use: the stub's interpreter ignores them.
+        """
         return {
             "PATH": f"{self.programs}:/usr/bin:/bin",
             "LD_LIBRARY_PATH": ":".join(map(str, self.library_paths)),
-            "PYTHONPATH": str(self.code_root),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "-1",
@@ -110,7 +110,7 @@ def find_distribution() -> TritonDistribution:
         stub=triton / "python_backend_stubs" / version / STUB_NAME,
         library_paths=(*_libpython_paths(), package.parent / "nvidia_pytriton.libs"),
         programs=programs,
-        code_root=Path(__file__).resolve().parents[2],
+        code=Path(__file__).resolve().parents[1],
     )
     missing = [path for path in (found.server, found.backend, found.stub) if not path.exists()]
     if missing:

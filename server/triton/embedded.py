@@ -86,6 +86,7 @@ class EmbeddedTriton:
             directory = RunDirectory.create(self._options.run_root)
             resources.callback(directory.remove)
             resources.enter_context(directory.kept())
+            directory.link_code(distribution.code)
             distribution.check_stub(distribution.copy_backend(directory.backends))
             client = await resources.enter_async_context(TritonClient(f"unix:{directory.socket}"))
             server = await self._launch(distribution, directory, client)

@@ -113,6 +113,13 @@ class RunDirectory:
             process.end()
         return ended
 
+    def link_code(self, package: Path) -> None:
+        """Lets stubs import a package of ours: they search the directory that they run in, this one, first.
+
+        So they run the gateway's very code, whether or not it is installed.
+        """
+        (self.path / package.name).symlink_to(package, target_is_directory=True)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keeps cleaners of temporary files away: systemd's leaves a locked directory alone, however old it is."""

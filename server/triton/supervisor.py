@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from server.domain.errors import LoupeError, ReleaseRefusedError
+from server.domain.errors import BackendUnavailableError, LoupeError, ReleaseRefusedError
 from server.triton import canary
 from server.triton.backoff import Backoff
 from server.triton.embedded import EmbeddedTriton
@@ -137,6 +137,7 @@ class TritonSupervisor:
             try:
                 await self._load_and_prove(tiers)
             except BaseException:
+                _LOG.warning("tiers were not deployed; Triton's log ends with:\n%s", self._triton.log_tail())
                 await self._discard(tiers)
                 raise
             self._tiers |= {tier.spec.model: tier for tier in tiers}
@@ -158,7 +159,12 @@ class TritonSupervisor:
                 raise ReleaseRefusedError(failure.model, failure.cause) from failure
             raise failure
         for tier in tiers:
-            findings = await self._check(tier)
+            try:
+                findings = await self._check(tier)
+            except BackendUnavailableError:
+                raise
+            except LoupeError as error:
+                raise ReleaseRefusedError(tier.spec.model, str(error)) from error
             if findings:
                 raise ReleaseRefusedError(tier.spec.model, *findings)
 

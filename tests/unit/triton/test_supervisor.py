@@ -70,6 +70,10 @@ class FakeTriton:
         self.failures: dict[str, list[Exception]] = {}
         self.heals_by = ""
 
+    def log_tail(self) -> str:
+        """Returns nothing."""
+        return ""
+
     def stubs(self) -> tuple[Stub, ...]:
         """Returns the living stubs."""
         return tuple(stub for stub in self.living.values() if stub.process.is_alive())
