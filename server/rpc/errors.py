@@ -11,3 +11,16 @@ class MethodNotImplementedError(LoupeError):
     def __init__(self, method: str) -> None:
         """Names the method as callers spell it."""
         super().__init__(f"{method} is not implemented by this server")
+
+
+class ListenError(Exception):
+    """The server cannot listen where it should.
+
+    Attributes:
+        address: Where.
+    """
+
+    def __init__(self, address: str, cause: str) -> None:
+        """Says where, and why not."""
+        super().__init__(f"cannot listen on {address}: {cause}")
+        self.address = address

@@ -26,7 +26,7 @@ REQUEST_ID_KEY: Final = "x-request-id"
 
 _LOG = logging.getLogger(__name__)
 _ACCESS = logging.getLogger("loupe.access")
-_ACCESS_LINE = "%s %s %.2f ms request %s"
+_ACCESS_LINE = "%(method)s %(code)s %(duration_ms).2f ms request %(request_id)s"
 _OWN_METHODS = "/loupe.v1."
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
@@ -97,7 +97,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, error, request_id=request_id, method=name)
                 raise  # unreachable: aborting raises
             finally:
-                _ACCESS.info(_ACCESS_LINE, name, code, (clock.monotonic_s() - began_s) * 1e3, request_id)
+                duration_ms = (clock.monotonic_s() - began_s) * 1e3
+                facts = {"method": name, "code": code, "duration_ms": duration_ms, "request_id": request_id}
+                _ACCESS.info(_ACCESS_LINE, facts)
 
         return answer
 

@@ -14,6 +14,7 @@ from loupe.v1 import inspection_service_pb2 as inspection_pb
 from loupe.v1 import inspection_service_pb2_grpc as inspection_grpc
 from loupe.v1 import task_service_pb2 as task_pb
 from loupe.v1 import task_service_pb2_grpc as task_grpc
+from server.rpc.errors import ListenError
 from server.rpc.inspection_servicer import InspectionServicer
 from server.rpc.interceptors import CallInterceptor
 from server.rpc.task_servicer import TaskServicer
@@ -25,19 +26,6 @@ SERVICE_NAMES: Final = (
 )
 
 _MIN_CLIENT_PING_INTERVAL_MS = 10_000
-
-
-class ListenError(Exception):
-    """The server cannot listen where it should.
-
-    Attributes:
-        address: Where.
-    """
-
-    def __init__(self, address: str, cause: str) -> None:
-        """Says where, and why not."""
-        super().__init__(f"cannot listen on {address}: {cause}")
-        self.address = address
 
 
 @dataclass(frozen=True, slots=True)

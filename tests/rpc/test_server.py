@@ -15,7 +15,8 @@ from loupe.v1 import task_service_pb2 as task_pb
 from loupe.v1 import task_service_pb2_grpc as task_grpc
 from server.domain.release import Release
 from server.domain.task import Task
-from server.rpc.server import SERVICE_NAMES, ListenError
+from server.rpc.errors import ListenError
+from server.rpc.server import SERVICE_NAMES
 
 from .conftest import Gateway, StartGateway
 

@@ -1,0 +1,84 @@
+"""The embedded Triton as the gateway's backend: started, fed with releases, watched, and asked for predictions."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from server.domain.errors import BackendUnavailableError
+from server.domain.prediction import RawPrediction
+from server.domain.release import EngineRef, Release
+from server.triton.embedded import EmbeddedTriton, EmbeddedTritonOptions
+from server.triton.engines import TritonEngines
+from server.triton.known_answer import ServedTier
+from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
+from server.triton.tier_models import TierModelSpec
+
+
+class TritonBackend:
+    """Implements `server.domain.ports.Engines` and `server.app.Backend`."""
+
+    def __init__(self, *, model_repository: Path, run_root: Path, instance_count: int) -> None:
+        """Starts nothing yet.
+
+        Args:
+            model_repository: What the paths in releases are relative to.
+            run_root: Where the private run directory is made.
+            instance_count: Instances of each step of a tier.
+        """
+        self._model_repository = model_repository
+        self._run_root = run_root
+        self._instance_count = instance_count
+        self._parts = AsyncExitStack()
+        self._supervisor: TritonSupervisor | None = None
+        self._engines: TritonEngines | None = None
+
+    async def start(self) -> None:
+        """Starts Triton, and whoever watches it.
+
+        Raises:
+            TritonSetupError: This machine or environment cannot run it, or it does not become ready.
+        """
+        triton = EmbeddedTriton(EmbeddedTritonOptions(run_root=self._run_root))
+        await self._parts.enter_async_context(triton)
+        supervisor = TritonSupervisor(triton, SupervisorOptions(instance_count=self._instance_count))
+        self._supervisor = await self._parts.enter_async_context(supervisor)
+        self._engines = await self._parts.enter_async_context(TritonEngines(triton.address))
+
+    async def stop(self) -> None:
+        """Stops everything that was started; nothing is left of it."""
+        self._supervisor = self._engines = None
+        await self._parts.aclose()
+
+    async def deploy(self, release: Release) -> None:
+        """Loads the tiers of a release, and proves them by their known answers.
+
+        Raises:
+            ReleaseRefusedError: A model cannot be loaded, or a known answer is wrong.
+            BackendUnavailableError: Triton is gone.
+        """
+        tiers = [
+            ServedTier(
+                spec=TierModelSpec.from_release(release.task, tier.engine, repository_root=self._model_repository),
+                known_answer=tier.known_answer,
+                photo=(self._model_repository / tier.known_answer.photo_path).read_bytes(),
+            )
+            for tier in release.tiers
+        ]
+        await self._started().deploy(*tiers)
+
+    def subscribe(self, listener: Callable[[bool], None]) -> None:
+        """Tells `listener` whether the backend serves, now and at each change, in the event loop."""
+        self._started().subscribe(lambda state: listener(state is BackendState.SERVING))
+
+    async def infer(
+        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
+    ) -> RawPrediction:
+        """Runs one engine on one encoded photo; see the port."""
+        if self._engines is None:
+            raise BackendUnavailableError("Triton is not running")
+        return await self._engines.infer(engine, photo, heads=heads, with_attention=with_attention, timeout_s=timeout_s)
+
+    def _started(self) -> TritonSupervisor:
+        if self._supervisor is None:
+            raise BackendUnavailableError("Triton is not running")
+        return self._supervisor

@@ -1,0 +1,83 @@
+"""Puts the gateway together: the only file that knows which class stands behind each role."""
+
+import secrets
+from functools import partial
+
+from server.adapters.clock import SystemClock
+from server.adapters.newest_releases import load_newest_releases
+from server.adapters.triton_backend import TritonBackend
+from server.app import App
+from server.domain.answer import RecommendationBounds
+from server.domain.inspection_id import InspectionIds
+from server.rpc.inspection_servicer import InspectionServicer
+from server.rpc.interceptors import CallInterceptor
+from server.rpc.server import GatewayServer, ServerOptions, TlsFiles
+from server.rpc.task_servicer import TaskServicer
+from server.service.admission import AdmissionLimits
+from server.service.catalog import Catalog
+from server.service.deadline import DeadlinePolicy
+from server.service.door import Door
+from server.service.router import Router, RouterOptions
+from server.settings import Settings
+
+_RANDOM_KEY_BYTES = 32
+
+
+def build_app(settings: Settings) -> App:
+    """Returns the gateway that the settings describe; must be called in the event loop that will run it."""
+    clock, catalog, door = SystemClock(), Catalog(), Door()
+    backend = TritonBackend(
+        model_repository=settings.model_repository,
+        run_root=settings.run_root,
+        instance_count=settings.instance_count,
+    )
+    router = Router(
+        engines=backend,
+        catalog=catalog,
+        door=door,
+        ids=InspectionIds(_inspection_key(settings)),
+        clock=clock,
+        options=_router_options(settings),
+    )
+    deadlines = DeadlinePolicy(settings.default_deadline_s, settings.longest_deadline_s)
+    server = GatewayServer(
+        # What it does not implement yet, the interceptor refuses.
+        inspection=InspectionServicer(router, deadlines, clock),  # type: ignore[abstract]
+        task=TaskServicer(catalog),
+        interceptor=CallInterceptor(clock),
+        options=ServerOptions(
+            address=settings.listen, max_concurrent_calls=settings.max_concurrent_calls, tls=_tls_files(settings)
+        ),
+    )
+    return App(
+        server=server,
+        backend=backend,
+        load_releases=partial(load_newest_releases, settings.model_repository),
+        catalog=catalog,
+        door=door,
+        drain_grace_s=settings.drain_grace_s,
+    )
+
+
+def _router_options(settings: Settings) -> RouterOptions:
+    return RouterOptions(
+        bounds=RecommendationBounds(
+            accept=settings.recommend_accept,
+            likely=settings.recommend_likely,
+            retake_suggested=settings.recommend_retake_suggested,
+        ),
+        admission=AdmissionLimits(settings.admission_in_flight, settings.admission_waiting),
+        answer_reserve_s=settings.answer_reserve_s,
+    )
+
+
+def _inspection_key(settings: Settings) -> bytes:
+    if settings.inspection_key is None:
+        return secrets.token_bytes(_RANDOM_KEY_BYTES)
+    return settings.inspection_key.get_secret_value().encode()
+
+
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_certificate, settings.tls_key)
