@@ -130,3 +130,10 @@ class Gate:
     def open(self) -> None:
         """Lets everyone go."""
         self._open.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until a condition holds, and fails after some seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 -- there is no event to wait for
+            await asyncio.sleep(0.001)

@@ -87,12 +87,14 @@ def _recommendation(answer: inspection_pb.InspectImageResponse) -> Text:
 
 def _trace(answer: inspection_pb.InspectImageResponse) -> Text:
     trace = answer.trace
+    path = " → ".join(each.tier for each in trace.tier_runs)
     reason = prediction_pb.StopReason.Name(trace.stop_reason).removeprefix("STOP_REASON_").lower().replace("_", " ")
+    ending = f"{reason}, degraded" if trace.degraded else reason
+    duration_ms = trace.total_duration.ToMicroseconds() / 1000
     uncertainty = answer.uncertainty
     lines = (
         f"Uncertainty: {uncertainty.epistemic:.0%} epistemic, {uncertainty.aleatoric:.0%} aleatoric",
-        f"Tier: {' → '.join(each.tier for each in trace.tier_runs)} ({reason}{', degraded' if trace.degraded else ''}), "
-        f"{trace.total_duration.ToMicroseconds() / 1000:.1f} ms",
+        f"Tier: {path} ({ending}), {duration_ms:.1f} ms",
         f"{answer.release}, {answer.inspection}",
     )
     return Text("\n".join(f" {line}" for line in lines), style="dim")

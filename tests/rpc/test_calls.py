@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import grpc
 import grpc.aio
 import pytest
-from fakes import Gate
+from fakes import Gate, until
 from google.rpc import error_details_pb2, status_pb2
 
 from loupe.errors import DeadlineExpiredError, UnavailableError
@@ -173,10 +172,3 @@ async def test_services_of_later_issues_are_unimplemented(gateway: Gateway) -> N
         await stub.SubmitFeedback(feedback_pb.SubmitFeedbackRequest(), timeout=10)
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert reason_of(error.value) == "METHOD_NOT_IMPLEMENTED"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until a condition holds, and fails after some seconds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 -- there is no event to wait for
-            await asyncio.sleep(0.005)
