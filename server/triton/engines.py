@@ -1,6 +1,6 @@
 """The inference port on Triton: one photo in, the raw outputs of one engine out. The hot path.
 
-One channel, messages filled directly, outputs read in place. Whatever goes wrong leaves here
+One channel, the photo copied once, outputs read in place. Whatever goes wrong leaves here
 as a domain error.
 """
 
@@ -17,7 +17,7 @@ from server.domain.errors import DeadlineExpiredError, EngineFailedError
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef
 from server.triton.tier_models import ATTENTION_MAP, UNCERTAINTY, UNCERTAINTY_WIDTH
-from server.triton.wire import CHANNEL_OPTIONS, domain_error, outputs_of, photo_bytes, photo_request
+from server.triton.wire import CHANNEL_OPTIONS, domain_error, outputs_of, photo_request, serialized_with_photo
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -32,10 +32,9 @@ class TritonEngines:
             address: A gRPC target, e.g. `EmbeddedTriton.address`.
         """
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._infer = self._channel.unary_unary(
-            _METHOD,
-            request_serializer=pb.ModelInferRequest.SerializeToString,
-            response_deserializer=pb.ModelInferResponse.FromString,
+        # Requests are serialized here already: see `serialized_with_photo`.
+        self._infer: grpc.aio.UnaryUnaryMultiCallable[bytes, pb.ModelInferResponse] = self._channel.unary_unary(
+            _METHOD, response_deserializer=pb.ModelInferResponse.FromString
         )
 
     async def __aenter__(self) -> Self:
@@ -59,9 +58,7 @@ class TritonEngines:
         """
         if timeout_s <= 0:
             raise DeadlineExpiredError(f"no time is left for {engine.model}")
-        request = pb.ModelInferRequest()
-        request.CopyFrom(_template(engine.model, tuple(heads), with_attention))
-        request.raw_input_contents.append(photo_bytes(photo))
+        request = serialized_with_photo(_request(engine.model, tuple(heads), with_attention), photo)
         try:
             response = await self._infer(request, timeout=timeout_s)
         except grpc.RpcError as error:
@@ -90,6 +87,8 @@ def raw_prediction(response: pb.ModelInferResponse, *, heads: Sequence[str], wit
 
 
 @lru_cache(maxsize=256)
-def _template(model: str, heads: tuple[str, ...], with_attention: bool) -> pb.ModelInferRequest:  # noqa: FBT001
+def _request(model: str, heads: tuple[str, ...], with_attention: bool) -> bytes:  # noqa: FBT001
+    """Returns the serialized request for one photo but for the photo itself."""
     names = (*heads, UNCERTAINTY, ATTENTION_MAP) if with_attention else (*heads, UNCERTAINTY)
-    return photo_request(model, names)
+    serialized: bytes = photo_request(model, names).SerializeToString()
+    return serialized

@@ -6,6 +6,8 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 
 from server.domain.errors import (
@@ -17,7 +19,14 @@ from server.domain.errors import (
 )
 from server.triton.engines import raw_prediction
 from server.triton.refusal import refusal_text
-from server.triton.wire import domain_error, outputs_of, photo_bytes, tensor_request
+from server.triton.wire import (
+    domain_error,
+    outputs_of,
+    photo_bytes,
+    photo_request,
+    serialized_with_photo,
+    tensor_request,
+)
 
 
 def rpc_error(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
@@ -64,6 +73,16 @@ def test_a_refusal_keeps_its_code_and_nothing_else() -> None:
 def test_a_photo_travels_behind_its_length() -> None:
     """A BYTES tensor of one item is its length in four bytes, then itself."""
     assert photo_bytes(b"jpeg") == struct.pack("<I", 4) + b"jpeg"
+
+
+@given(st.integers(0, 40_000))
+def test_an_appended_photo_is_the_photo_s_field(length: int) -> None:
+    """What is put together byte by byte is what protobuf itself would write."""
+    photo = bytes(length)
+    request = photo_request("toy", ["kind"])
+    joined = serialized_with_photo(request.SerializeToString(), photo)
+    request.raw_input_contents.append(photo_bytes(photo))
+    assert pb.ModelInferRequest.FromString(joined) == request
 
 
 def test_tensors_survive_the_wire() -> None:
