@@ -70,7 +70,8 @@ async def _show_sample(console: Console, settings: Settings, address: str) -> No
                 _, name, _, number = task.active_release.split("/")
                 photo = settings.model_repository / "releases" / name / number / _SAMPLE_PHOTO
                 answer = await client.inspect(photo, task=task.name, alternative_count=2)
-                console.print(answer_view(answer, title=f"{task.title}: {_short(photo)}"))
+                console.print(f"The bundled photo {_short(photo)}:", soft_wrap=True, highlight=False)
+                console.print(answer_view(answer, title=task.title))
     except LoupeError as error:
         failure = call_failure(error, address=address)
         console.print(f"[red]The bundled photo was not answered.[/] {failure.cause} {failure.cure}")

@@ -1,0 +1,342 @@
+"""The whole gateway, in a process of its own with a real Triton: answers, bad input, faults, and a clean end."""
+
+import asyncio
+import csv
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from builders import TASK
+from PIL import Image
+from toy_engine import SIZE_PX, toy_photo
+from toy_release import PHOTO_NAME, write_toy_release
+
+from loupe.client import AsyncLoupeClient, LoupeClient
+from loupe.errors import InvalidRequestError, LoupeError, NotFoundError, UnavailableError
+from loupe.retry import Retry
+from server.domain.calibration import softmax
+from server.imaging import prepare
+from server.triton.processes import own_processes
+from server.triton.run_directory import SHARED_MEMORY
+
+pytestmark = pytest.mark.integration
+
+NO_RETRY = Retry(max_attempts=1)
+ORIENTATION_TAG = 0x0112
+
+
+@dataclass(frozen=True)
+class Served:
+    """A gateway that serves.
+
+    Attributes:
+        address: Where.
+        process: The gateway.
+        run_root: Where its Triton has its files.
+        model_repository: What it serves.
+    """
+
+    address: str
+    process: "subprocess.Popen[str]"
+    run_root: Path
+    model_repository: Path
+
+    @property
+    def run_name(self) -> str:
+        """What the names of everything that this gateway's Triton owns begin with."""
+        [run] = self.run_root.glob("loupe_*")
+        return run.name
+
+    def stop(self) -> int:
+        """Tells the gateway to stop, and returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def client(self) -> AsyncLoupeClient:
+        """Returns a client that does not try again."""
+        return AsyncLoupeClient(self.address, retry=NO_RETRY, timeout_s=30)
+
+
+@contextmanager
+def serving(model_repository: Path, run_root: Path) -> Iterator[Served]:
+    """Runs `loupe serve` until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "LOUPE_LISTEN": address,
+        "LOUPE_MODEL_REPOSITORY": str(model_repository),
+        "LOUPE_RUN_ROOT": str(run_root),
+        "LOUPE_ACCESS_LOG": "false",
+    }
+    command = [sys.executable, "-m", "server", "serve", "--no-sample"]
+    with (run_root / "gateway.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
+        try:
+            with LoupeClient(address) as client:
+                client.wait_until_serving(timeout_s=60)
+            yield Served(address, process, run_root, model_repository)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(40)
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of the bread task with two tiers, of which the first is never sure."""
+    root = tmp_path_factory.mktemp("models")
+    write_toy_release(root, "fast", "full", threshold=1.0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def served(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One gateway for the tests that leave it as it was."""
+    with serving(model_repository, tmp_path_factory.mktemp("run")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def own_served(model_repository: Path, tmp_path: Path) -> Iterator[Served]:
+    """A gateway of the test's own, to be stopped or broken."""
+    with serving(model_repository, tmp_path) as gateway:
+        yield gateway
+
+
+def traces(run_name: str) -> list[str]:
+    """Returns what is left of a gateway's Triton: shared memory and processes."""
+    memory = [each.name for each in SHARED_MEMORY.iterdir() if each.name.startswith(run_name)]
+    return memory + [" ".join(each.command()) for each in own_processes() if run_name in " ".join(each.command())]
+
+
+async def test_an_answer_is_the_engines_own(served: Served) -> None:
+    """Through gateway and Triton come the very numbers that the engine gives for the prepared photo."""
+    photo = toy_photo(seed=7)
+    engine = served.model_repository / "triton" / "bread_r1_full_engine" / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(engine)
+    [logits, attention] = session.run(["kind", "attention_map"], {"image": prepare(photo, size_px=SIZE_PX)[np.newaxis]})
+    expected = softmax(logits[0].astype(np.float64))
+    async with served.client() as client:
+        answer = await client.inspect(photo, task="bread", include_attention_map=True)
+    kind = answer.answers[0].category
+    assert kind.label == TASK.head("kind").labels[int(expected.argmax())]
+    assert kind.raw_confidence == pytest.approx(expected.max(), abs=1e-4)
+    assert list(answer.attention_map.weights) == pytest.approx(attention[0].ravel().tolist(), abs=1e-4)
+    assert [each.tier for each in answer.trace.tier_runs] == ["fast", "full"]
+
+
+async def test_orientation_is_honoured(served: Served) -> None:
+    """Eight files that say how one photo lies give one answer."""
+    upright = Image.open(io.BytesIO(toy_photo(240, 240))).convert("RGB")
+    turn = Image.Transpose
+    stored_as = {
+        1: None,
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_90,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_270,
+    }
+    answers = []
+    async with served.client() as client:
+        for orientation, transposition in stored_as.items():
+            stored = upright if transposition is None else upright.transpose(transposition)
+            exif = Image.Exif()
+            exif[ORIENTATION_TAG] = orientation
+            buffer = io.BytesIO()
+            stored.save(buffer, "PNG", exif=exif)
+            answer = await client.inspect(buffer.getvalue(), task="bread")
+            answers.append([each.category.raw_confidence for each in answer.answers[:2]])
+    assert np.ptp(answers, axis=0).max() < 1e-5
+
+
+async def test_every_acceptable_photo_is_answered(served: Served, shared_material: Path) -> None:
+    """Real, odd and tiny ones: HEIC, WebP, CMYK, 16-bit, rotated."""
+    folder = shared_material / "hostile_images"
+    with (folder / "MANIFEST.csv").open(newline="") as manifest:
+        files = [each["file"] for each in csv.DictReader(manifest) if each["expect"] == "accept"]
+    assert len(files) > 600
+    async with served.client() as client:
+        refused = {}
+        for name in files:
+            try:
+                await client.inspect(folder / name, task="bread")
+            except LoupeError as error:
+                refused[name] = str(error)
+    assert refused == {}
+
+
+async def test_bad_input_disturbs_nobody(served: Served) -> None:
+    """Beside good requests, bad ones get the status that the contract says, and the gateway stays well."""
+    good, size = toy_photo(), 10 * 1024 * 1024
+    damaged = good[: len(good) // 2]
+    bad = [(b"", "EMPTY"), (b"GIF89a", "UNKNOWN_FORMAT"), (damaged, "UNDECODABLE"), (bytes(size + 1), "TOO_MANY_BYTES")]
+    async with served.client() as client:
+
+        async def refuse(photo: bytes, reason: str) -> None:
+            with pytest.raises(InvalidRequestError) as error:
+                await client.inspect(photo, task="bread")
+            assert error.value.violations[0].reason == reason
+
+        async def not_found(**change: object) -> None:
+            with pytest.raises(NotFoundError):
+                await client.inspect(good, **({"task": "bread"} | change))
+
+        async def answer() -> None:
+            assert (await client.inspect(good, task="bread")).inspection
+
+        await asyncio.gather(
+            *(refuse(*each) for each in bad * 5),
+            *(answer() for _ in range(30)),
+            not_found(task="cheese"),
+            not_found(heads=["size"]),
+        )
+        assert await client.is_serving()
+
+
+async def test_a_client_that_goes_away_disturbs_nobody(served: Served) -> None:
+    """Cancelled calls and calls without time leave no place taken."""
+    photo = toy_photo()
+    async with served.client() as client:
+        calls = [asyncio.create_task(client.inspect(photo, task="bread")) for _ in range(40)]
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        for call in calls[::2]:
+            call.cancel()
+        late = [client.inspect(photo, task="bread", timeout_s=0.002) for _ in range(40)]
+        await asyncio.gather(*calls, *late, return_exceptions=True)
+        began_s = time.monotonic()
+        for _ in range(20):
+            await client.inspect(photo, task="bread")
+    assert time.monotonic() - began_s < 5
+
+
+async def test_a_stop_under_load_finishes_what_was_begun(own_served: Served) -> None:
+    """Calls in flight are answered, new ones refused; exit code 0, and nothing is left."""
+    run_name = own_served.run_name
+    slow = io.BytesIO()
+    Image.new("RGB", (8000, 4000), "wheat").save(slow, "PNG")
+    async with own_served.client() as client:
+        await client.inspect(toy_photo(), task="bread")
+        in_flight = [asyncio.create_task(client.inspect(slow.getvalue(), task="bread")) for _ in range(4)]
+        # Once small photos are answered behind them, the large ones have arrived.
+        await client.inspect(toy_photo(), task="bread", timeout_s=30)
+        begun = [each for each in in_flight if not each.done()]
+        own_served.process.send_signal(signal.SIGTERM)
+        refusals = []
+        while not all(each.done() for each in in_flight):
+            try:
+                await client.inspect(toy_photo(), task="bread")
+            except UnavailableError as error:
+                refusals.append(error)
+                await asyncio.sleep(0.05)
+        answers = await asyncio.gather(*in_flight)
+    assert begun
+    assert len({each.inspection for each in answers}) == 4
+    assert any(each.reason == "DRAINING" and each.retry_after_s for each in refusals)
+    assert await asyncio.to_thread(own_served.process.wait, 40) == 0
+    assert traces(run_name) == []
+    assert list(own_served.run_root.glob("loupe_*")) == []
+
+
+def test_ctrl_c_ends_it_cleanly(own_served: Served) -> None:
+    """As SIGTERM does."""
+    run_name = own_served.run_name
+    own_served.process.send_signal(signal.SIGINT)
+    assert own_served.process.wait(40) == 0
+    assert traces(run_name) == []
+    assert "Stopping Triton" in (own_served.run_root / "gateway.log").read_text()
+
+
+async def test_a_killed_triton_is_served_around(own_served: Served) -> None:
+    """Calls in between end UNAVAILABLE with RetryInfo, none hangs, and ten seconds later all is well."""
+    run_name = own_served.run_name
+    [triton] = [
+        each
+        for each in own_processes()
+        if Path((each.command() or ["?"])[0]).name == "tritonserver"
+        and any(run_name in argument for argument in each.command())
+    ]
+    async with own_served.client() as client:
+        await client.inspect(toy_photo(), task="bread")
+        os.kill(triton.pid, signal.SIGKILL)
+        killed_s = time.monotonic()
+        failures: list[LoupeError] = []
+        while True:
+            began_s = time.monotonic()
+            try:
+                answer = await client.inspect(toy_photo(), task="bread", timeout_s=5)
+            except LoupeError as error:
+                failures.append(error)
+                assert time.monotonic() - began_s < 2
+            else:
+                if not answer.trace.degraded and failures:
+                    break
+            assert time.monotonic() - killed_s < 10
+            await asyncio.sleep(0.02)
+        await client.wait_until_serving(timeout_s=10)
+    assert {type(each) for each in failures} == {UnavailableError}
+    assert all(each.reason == "BACKEND_UNAVAILABLE" and each.retry_after_s for each in failures)
+    assert own_served.stop() == 0
+    assert traces(run_name) == []
+
+
+def test_a_taken_port_is_said(served: Served, tmp_path: Path) -> None:
+    """Two gateways on one port: the second says why it cannot start, and leaves nothing."""
+    environment = {
+        **os.environ,
+        "LOUPE_LISTEN": served.address,
+        "LOUPE_MODEL_REPOSITORY": str(served.model_repository),
+        "LOUPE_RUN_ROOT": str(tmp_path),
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "server", "serve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "cannot listen" in result.stderr
+    assert "LOUPE_LISTEN" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.glob("loupe_*")) == []
+
+
+def test_the_sample_is_answered_and_the_next_command_is_named(model_repository: Path, tmp_path: Path) -> None:
+    """`loupe serve` sends the release's photo through the public API, and says how to send another."""
+    environment = {
+        **os.environ,
+        "LOUPE_LISTEN": "127.0.0.1:0",
+        "LOUPE_MODEL_REPOSITORY": str(model_repository),
+        "LOUPE_RUN_ROOT": str(tmp_path),
+        "COLUMNS": "160",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "serve"], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(40) == 0
+    output = "".join(lines)
+    for word in (PHOTO_NAME, "kind", "Recommendation: ", "loupe inspect PHOTO --address 127.0.0.1:"):
+        assert word in output
