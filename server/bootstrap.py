@@ -10,7 +10,7 @@ from server.app import App
 from server.domain.answer import RecommendationBounds
 from server.domain.inspection_id import InspectionIds
 from server.rpc.inspection_servicer import InspectionServicer
-from server.rpc.interceptors import CallInterceptor
+from server.rpc.interceptors import CallInterceptor, OnCall
 from server.rpc.server import GatewayServer, ServerOptions, TlsFiles
 from server.rpc.task_servicer import TaskServicer
 from server.service.admission import AdmissionLimits
@@ -23,8 +23,13 @@ from server.settings import Settings
 _RANDOM_KEY_BYTES = 32
 
 
-def build_app(settings: Settings) -> App:
-    """Returns the gateway that the settings describe; must be called in the event loop that will run it."""
+def build_app(settings: Settings, on_call: OnCall) -> App:
+    """Returns the gateway that the settings describe; must be called in the event loop that will run it.
+
+    Args:
+        settings: What to serve, and how.
+        on_call: Is told of each call that has ended.
+    """
     clock, catalog, door = SystemClock(), Catalog(), Door()
     backend = TritonBackend(
         model_repository=settings.model_repository,
@@ -44,7 +49,7 @@ def build_app(settings: Settings) -> App:
         # What it does not implement yet, the interceptor refuses.
         inspection=InspectionServicer(router, deadlines, clock),  # type: ignore[abstract]
         task=TaskServicer(catalog),
-        interceptor=CallInterceptor(clock),
+        interceptor=CallInterceptor(clock, on_call),
         options=ServerOptions(
             address=settings.listen, max_concurrent_calls=settings.max_concurrent_calls, tls=_tls_files(settings)
         ),

@@ -8,9 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TextIO
-
-ACCESS_LOGGER: Final = "loupe.access"
+from typing import TextIO
 
 _MAX_WAITING_LINES = 10_000
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -18,24 +16,22 @@ _MILLISECONDS_FORMAT = "%s.%03dZ"
 
 
 @contextmanager
-def logging_to(stream: TextIO, *, level: str, as_json: bool, access: bool) -> Iterator[None]:
+def logging_to(stream: TextIO, *, level: str, as_json: bool) -> Iterator[None]:
     """Sends this process's log to a stream, and puts everything back at the end.
 
     Args:
         stream: Where the lines go.
         level: The least severe messages that are written.
         as_json: One JSON object a line, for collectors; else text for people.
-        access: Whether each call is a line.
     """
     writer = logging.StreamHandler(stream)
     writer.setFormatter(JsonFormatter() if as_json else TextFormatter())
     lines: queue.Queue[logging.LogRecord] = queue.Queue(_MAX_WAITING_LINES)
     listener = logging.handlers.QueueListener(lines, writer)
-    root, access_logger, handler = logging.getLogger(), logging.getLogger(ACCESS_LOGGER), _Enqueue(lines)
+    root, handler = logging.getLogger(), _Enqueue(lines)
     before = root.level
     root.addHandler(handler)
     root.setLevel(level)
-    access_logger.setLevel(logging.NOTSET if access else logging.WARNING)
     listener.start()
     try:
         with warnings.catch_warnings():

@@ -15,6 +15,7 @@ from rich.status import Status
 from loupe.client import AsyncLoupeClient
 from loupe.errors import LoupeError
 from loupe.options import DEFAULT_ADDRESS
+from server.adapters.access_log import AccessLog
 from server.adapters.log import logging_to
 from server.app import Stage, StartError
 from server.bootstrap import build_app
@@ -22,6 +23,7 @@ from server.cli.failures import CommandFailedError, call_failure
 from server.cli.views import answer_view
 from server.domain.errors import ReleaseRefusedError
 from server.rpc.errors import ListenError
+from server.rpc.interceptors import OnCall
 from server.settings import Settings, SettingsError
 from server.triton.errors import TritonSetupError
 
@@ -44,14 +46,17 @@ def serve_until_stopped(read_settings: Callable[[], Settings], console: Console,
     """
     with _explained():
         settings = read_settings()
-        log = logging_to(
-            sys.stderr, level=settings.log_level, as_json=settings.log_format == "json", access=settings.access_log
-        )
-        with log, _Progress(console) as progress:
-            uvloop.run(_serve(settings, console, progress, with_sample=with_sample))
+        as_json = settings.log_format == "json"
+        access_log = AccessLog(sys.stderr, as_json=as_json)
+        on_call = access_log.record if settings.access_log else _ignore
+        log = logging_to(sys.stderr, level=settings.log_level, as_json=as_json)
+        with log, access_log, _Progress(console) as progress:
+            uvloop.run(_serve(settings, console, on_call, progress.observe, with_sample=with_sample))
 
 
-async def _serve(settings: Settings, console: Console, progress: "_Progress", *, with_sample: bool) -> None:
+async def _serve(
+    settings: Settings, console: Console, on_call: OnCall, observe: Callable[[Stage], None], *, with_sample: bool
+) -> None:
     async def announce(address: str) -> None:
         console.print(f"[bold green]Loupe serves on {address}[/]\n")
         reachable = _reachable(address)
@@ -59,7 +64,11 @@ async def _serve(settings: Settings, console: Console, progress: "_Progress", *,
             await _show_sample(console, settings, reachable)
         console.print(f"\nSend your own photo:  [bold]{_inspect_command(reachable)}[/]\nCtrl-C stops.")
 
-    await build_app(settings).run(progress.observe, announce)
+    await build_app(settings, on_call).run(observe, announce)
+
+
+def _ignore(*_: object) -> None:
+    """Logs no call."""
 
 
 async def _show_sample(console: Console, settings: Settings, address: str) -> None:

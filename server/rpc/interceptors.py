@@ -1,4 +1,4 @@
-"""The one interceptor: every call gets a request id, a status by the error table, and one line in the log.
+"""The one interceptor: every call gets a request id, a status by the error table, and is told of when it ends.
 
 It parses and serialises too, so that a malformed message or answer is an error like any other.
 """
@@ -25,27 +25,30 @@ from server.rpc.status import DETAILS_KEY, row_of, status_of
 REQUEST_ID_KEY: Final = "x-request-id"
 
 _LOG = logging.getLogger(__name__)
-_ACCESS = logging.getLogger("loupe.access")
-_ACCESS_LINE = "%(method)s %(code)s %(duration_ms).2f ms request %(request_id)s"
 _OWN_METHODS = "/loupe.v1."
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 # These are generic in their type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+OnCall = Callable[[str, str, float, str], None]
+"""Is told of each call that has ended: method, status code, duration in seconds, request id. Must not block."""
+
 Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of `loupe.v1`; health and reflection pass as they are."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, on_call: OnCall) -> None:
         """Wraps nothing yet.
 
         Args:
             clock: Measures the duration of calls.
+            on_call: Is told of each call.
         """
         self._clock = clock
+        self._on_call = on_call
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -79,7 +82,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
         behave = cast("Behaviour", handler.unary_unary)
         serialise = cast("Callable[[Message], bytes]", handler.response_serializer)
-        clock, name = self._clock, method.removeprefix("/")
+        clock, on_call, name = self._clock, self._on_call, method.removeprefix("/")
 
         async def answer(content: bytes, context: Context) -> bytes:
             began_s = clock.monotonic_s()
@@ -97,9 +100,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, error, request_id=request_id, method=name)
                 raise  # unreachable: aborting raises
             finally:
-                duration_ms = (clock.monotonic_s() - began_s) * 1e3
-                facts = {"method": name, "code": code, "duration_ms": duration_ms, "request_id": request_id}
-                _ACCESS.info(_ACCESS_LINE, facts)
+                on_call(name, code, clock.monotonic_s() - began_s, request_id)
 
         return answer
 

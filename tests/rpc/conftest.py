@@ -40,6 +40,7 @@ class Gateway:
     door: Door
     client: AsyncLoupeClient
     channel: grpc.aio.Channel
+    calls: list[tuple[str, str, float, str]]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -59,6 +60,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             address: str = "127.0.0.1:0",
         ) -> Gateway:
             clock, catalog, door, engines = SystemClock(), Catalog(), Door(), FakeEngines()
+            calls: list[tuple[str, str, float, str]] = []
             catalog.activate(make_release(*tiers))
             door.open()
             router = Router(
@@ -72,14 +74,14 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             server = GatewayServer(
                 inspection=InspectionServicer(router, deadlines or DeadlinePolicy(), clock),
                 task=TaskServicer(catalog),
-                interceptor=CallInterceptor(clock),
+                interceptor=CallInterceptor(clock, lambda *facts: calls.append(facts)),
                 options=ServerOptions(address, tls=tls),
             )
             stack.push_async_callback(server.stop, 0)
             address = await server.start()
             client = await stack.enter_async_context(AsyncLoupeClient(address, retry=NO_RETRY, tls=client_tls))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
-            return Gateway(address, server, engines, catalog, door, client, channel)
+            return Gateway(address, server, engines, catalog, door, client, channel, calls)
 
         yield start
 

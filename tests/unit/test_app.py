@@ -78,7 +78,7 @@ class Life:
         self.server = GatewayServer(
             inspection=InspectionServicer(router, DeadlinePolicy(), clock),
             task=TaskServicer(catalog),
-            interceptor=CallInterceptor(clock),
+            interceptor=CallInterceptor(clock, lambda *_: None),
             options=ServerOptions("127.0.0.1:0"),
         )
         self.app = App(
