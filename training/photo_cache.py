@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.imaging import prepare
+from training.dataset import PhotoRecord
 from training.progress import Follow, unfollowed
 
 _PHOTOS_A_CHUNK = 256
@@ -34,7 +35,7 @@ class _Chunk:
 
 def open_prepared_photos(
     folder: Path,
-    photos: Sequence[str],
+    photos: Sequence[PhotoRecord],
     *,
     size_px: int,
     workers: int = 2,
@@ -44,7 +45,7 @@ def open_prepared_photos(
 
     Args:
         folder: The dataset's folder; the cache goes to `cache/` in it.
-        photos: Paths relative to the folder, in the order of the result. A photo never changes under its name.
+        photos: In the order of the result; the cache is named by their paths and digests.
         size_px: The side of the prepared photos.
         workers: Processes that prepare at once.
         on_progress: Called with (photos done, photos in all).
@@ -62,13 +63,13 @@ def open_prepared_photos(
     return pixels
 
 
-def _digest(photos: Sequence[str]) -> str:
-    return sha256("\n".join(photos).encode()).hexdigest()[:16]
+def _digest(photos: Sequence[PhotoRecord]) -> str:
+    return sha256("".join(f"{each.photo} {each.sha256}\n" for each in photos).encode()).hexdigest()[:16]
 
 
 def _prepare_all(
     folder: Path,
-    photos: Sequence[str],
+    photos: Sequence[PhotoRecord],
     path: Path,
     *,
     size_px: int,
@@ -81,7 +82,7 @@ def _prepare_all(
     shape = (len(photos), size_px, size_px, 3)
     np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape).flush()  # type: ignore[no-untyped-call]
     chunks = [
-        _Chunk(tuple(folder / each for each in photos[first : first + _PHOTOS_A_CHUNK]), aside, first, size_px)
+        _Chunk(tuple(folder / each.photo for each in photos[first : first + _PHOTOS_A_CHUNK]), aside, first, size_px)
         for first in range(0, len(photos), _PHOTOS_A_CHUNK)
     ]
     done = 0

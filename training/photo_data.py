@@ -70,7 +70,7 @@ def open_splits(folder: Path, task: Task, *, size_px: int, on_progress: Follow =
         TrainingError: The dataset is missing, or a split is empty.
     """
     records = read_records(folder, task_id=task.id)
-    pixels = open_prepared_photos(folder, [each.photo for each in records], size_px=size_px, on_progress=on_progress)
+    pixels = open_prepared_photos(folder, records, size_px=size_px, on_progress=on_progress)
     return {split: select_split(folder, split, records=records, pixels=pixels, task=task) for split in SPLITS}
 
 

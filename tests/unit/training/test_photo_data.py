@@ -29,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PhotoR
 def train_split(dataset: tuple[Path, list[PhotoRecord]]) -> PhotoSplit:
     """Its training photos."""
     folder, records = dataset
-    pixels = open_prepared_photos(folder, [each.photo for each in records], size_px=SIZE_PX, workers=1)
+    pixels = open_prepared_photos(folder, records, size_px=SIZE_PX, workers=1)
     return select_split(folder, "train", records=records, pixels=pixels, task=TASK)
 
 
@@ -45,11 +45,20 @@ def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train
     """A second opening reads the cache and prepares nothing."""
     folder, records = dataset
     seen: list[int] = []
-    open_prepared_photos(
-        folder, [each.photo for each in records], size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done)
-    )
+    open_prepared_photos(folder, records, size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done))
     assert len(train_split) == 20
     assert seen == []
+
+
+def test_a_photo_of_another_content_is_prepared_anew(tmp_path: Path) -> None:
+    """The cache is named by digests: photos rendered again under the same names are no stale pixels."""
+    records = write_small_dataset(tmp_path, photos_a_split={"train": 2})
+    first = np.array(open_prepared_photos(tmp_path, records, size_px=SIZE_PX, workers=1))
+    (tmp_path / records[0].photo).write_bytes((tmp_path / records[1].photo).read_bytes())
+    changed = [records[0].model_copy(update={"sha256": records[1].sha256}), records[1]]
+    second = open_prepared_photos(tmp_path, changed, size_px=SIZE_PX, workers=1)
+    assert np.array_equal(second[0], first[1])
+    assert not np.array_equal(second[0], first[0])
 
 
 def test_an_empty_split_is_named(dataset: tuple[Path, list[PhotoRecord]]) -> None:
