@@ -13,6 +13,7 @@ import pillow_heif
 from PIL import Image
 
 from server.domain.errors import PhotoRefusedError
+from server.imaging.jpeg import plain_jpeg_size
 
 MAX_PHOTO_BYTES: Final = 10 * 1024 * 1024
 MAX_PHOTO_PIXELS: Final = 50_000_000
@@ -41,11 +42,22 @@ class PhotoHeader:
 def read_header(content: bytes) -> PhotoHeader:
     """Reads format and dimensions without decoding pixels.
 
+    What only a decoder finds damaged is refused by `prepare`.
+
     Raises:
         PhotoRefusedError: The photo is empty, too large, of another format, or its header is damaged.
     """
-    with open_photo(content) as image:
-        return PhotoHeader(sniff_format(content), image.width, image.height)
+    if len(content) > MAX_PHOTO_BYTES:
+        raise PhotoRefusedError("TOO_MANY_BYTES")
+    photo_format = sniff_format(content)
+    size = plain_jpeg_size(content) if photo_format == "JPEG" else None
+    if size is None:
+        with open_photo(content) as image:
+            size = image.size
+    width_px, height_px = size
+    if width_px * height_px > MAX_PHOTO_PIXELS:
+        raise PhotoRefusedError("TOO_MANY_PIXELS")
+    return PhotoHeader(photo_format, width_px, height_px)
 
 
 def sniff_format(content: bytes) -> str:
