@@ -1,11 +1,10 @@
 """Makes answers of raw engine outputs: calibrated, ranked, and with a recommendation."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from server.domain.calibration import Calibrator, softmax
+from server.domain.calibration import Calibrator, softmax_item
 from server.domain.prediction import (
     AttributeAnswer,
     AttributesAnswer,
@@ -21,6 +20,7 @@ from server.domain.release import TierRelease
 from server.domain.task import Head, HeadKind, Task
 
 _PRESENT = 0.5
+_confidence = operator.itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def answer_head(head: Head, calibrator: Calibrator, logits: FloatArray) -> HeadA
         calibrator: Fitted on this head of the engine that ran.
         logits: [label_count] float32. Raw engine outputs.
     """
-    probabilities = calibrator.calibrate(logits)
-    values = probabilities.tolist()
+    scores = logits.tolist()
+    values = calibrator.calibrate_item(scores)
     if head.kind is HeadKind.ATTRIBUTES:
         return AttributesAnswer(
             head.id,
@@ -99,14 +99,14 @@ def answer_head(head: Head, calibrator: Calibrator, logits: FloatArray) -> HeadA
             ),
         )
     # A stable sort: labels of equal confidence stay in the task's order.
-    order = np.argsort(-probabilities, kind="stable").tolist()
-    top = order[0]
+    ranking = sorted(zip(head.labels, values, strict=True), key=_confidence, reverse=True)
+    label, confidence = ranking[0]
     return CategoryAnswer(
         head=head.id,
-        label=head.labels[top],
-        confidence=values[top],
-        raw_confidence=float(softmax(logits.astype(np.float64))[top]),
-        ranking=tuple(LabelConfidence(head.labels[each], values[each]) for each in order),
+        label=label,
+        confidence=confidence,
+        raw_confidence=softmax_item(scores)[head.labels.index(label)],
+        ranking=tuple(LabelConfidence(*each) for each in ranking),
     )
 
 

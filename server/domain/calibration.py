@@ -4,7 +4,7 @@ Fitting and applying stand side by side, so that what was fitted is what runs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,6 +67,12 @@ class SmoothedTemperature:
         smoothed: DoubleArray = (1.0 - smoothing) * probabilities + smoothing / logits.shape[-1]
         return smoothed
 
+    def calibrate_item(self, logits: Sequence[float]) -> list[float]:
+        """Returns what `calibrate` does for one item, in plain floats: a fifth of the time, on the path of requests."""
+        smoothing = 1.0 / (self.item_count + 1)
+        scale, shift = 1.0 - smoothing, smoothing / len(logits)
+        return [scale * each + shift for each in softmax_item([each / self.temperature for each in logits])]
+
     def findings_for(self, head: Head) -> list[str]:
         """Returns what keeps this calibrator from serving the head; empty if nothing."""
         return [] if head.kind is HeadKind.CATEGORY else [f"a {self.kind} map cannot serve head {head.id}"]
@@ -113,6 +119,15 @@ class PlattScaling:
         margin = 1.0 / (self.item_count + 2)
         clipped: DoubleArray = np.clip(sigmoid(scores), margin, 1.0 - margin)
         return clipped
+
+    def calibrate_item(self, logits: Sequence[float]) -> list[float]:
+        """Returns what `calibrate` does for one item, in plain floats; see `SmoothedTemperature`."""
+        lower = 1.0 / (self.item_count + 2)
+        upper = 1.0 - lower
+        return [
+            min(max(0.5 * (1.0 + math.tanh(0.5 * (logit * slope + intercept))), lower), upper)
+            for logit, slope, intercept in zip(logits, self.slopes, self.intercepts, strict=True)
+        ]
 
     def findings_for(self, head: Head) -> list[str]:
         """Returns what keeps this calibrator from serving the head; empty if nothing."""
@@ -180,6 +195,14 @@ def softmax(logits: DoubleArray) -> DoubleArray:
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     normalised: DoubleArray = weights / weights.sum(axis=-1, keepdims=True)
     return normalised
+
+
+def softmax_item(logits: Sequence[float]) -> list[float]:
+    """Returns the softmax of one item's finite logits, in plain floats."""
+    highest = max(logits)
+    weights = [math.exp(each - highest) for each in logits]
+    total = sum(weights)
+    return [each / total for each in weights]
 
 
 def sigmoid(scores: DoubleArray) -> DoubleArray:
