@@ -1,11 +1,14 @@
-"""From the domain to the contract: pure functions, one a message."""
+"""From the domain to the contract, one function a message, without a decision of its own.
+
+Messages are filled in place: a message that is made first and then put into another is copied.
+"""
 
 from google.protobuf.duration_pb2 import Duration
 
 from loupe.v1 import inspection_service_pb2 as inspection_pb
 from loupe.v1 import prediction_pb2 as prediction_pb
 from loupe.v1 import task_service_pb2 as task_pb
-from server.domain.cascade import HeadDecision, StopReason
+from server.domain.cascade import StopReason
 from server.domain.prediction import CategoryAnswer, FloatArray, HeadAnswer, Recommendation
 from server.domain.release import Release
 from server.domain.task import Head, HeadKind
@@ -38,91 +41,75 @@ def inspection_response(inspection: Inspection, *, alternative_count: int) -> in
         inspection: The answered inspection.
         alternative_count: How many labels to name beside the most probable one, in [0, 100].
     """
-    return inspection_pb.InspectImageResponse(
+    response = inspection_pb.InspectImageResponse(
         inspection=f"inspections/{inspection.id}",
         release=inspection.release.name,
-        answers=[head_answer(each, alternative_count=alternative_count) for each in inspection.answers],
-        uncertainty=prediction_pb.Uncertainty(
-            epistemic=inspection.uncertainty.epistemic,
-            aleatoric=inspection.uncertainty.aleatoric,
-            out_of_distribution=inspection.uncertainty.out_of_distribution,
-        ),
         recommendation=RECOMMENDATIONS[inspection.recommendation],
-        trace=cascade_trace(inspection.trace),
-        attention_map=None if inspection.attention is None else attention_map(inspection.attention),
     )
+    for each in inspection.answers:
+        fill_head_answer(response.answers.add(head=each.head), each, alternative_count=alternative_count)
+    uncertainty = inspection.uncertainty
+    response.uncertainty.epistemic = uncertainty.epistemic
+    response.uncertainty.aleatoric = uncertainty.aleatoric
+    response.uncertainty.out_of_distribution = uncertainty.out_of_distribution
+    fill_trace(response.trace, inspection.trace)
+    if inspection.attention is not None:
+        fill_attention_map(response.attention_map, inspection.attention)
+    return response
 
 
-def head_answer(answer: HeadAnswer, *, alternative_count: int) -> prediction_pb.HeadAnswer:
-    """Returns the answer of one head."""
+def fill_head_answer(message: prediction_pb.HeadAnswer, answer: HeadAnswer, *, alternative_count: int) -> None:
+    """States the answer of one head."""
     if isinstance(answer, CategoryAnswer):
-        return prediction_pb.HeadAnswer(
-            head=answer.head,
-            category=prediction_pb.CategoryAnswer(
-                label=answer.label,
-                confidence=answer.confidence,
-                raw_confidence=answer.raw_confidence,
-                alternatives=[
-                    prediction_pb.LabelConfidence(label=each.label, confidence=each.confidence)
-                    for each in answer.ranking[1 : 1 + alternative_count]
-                ],
-            ),
-        )
-    return prediction_pb.HeadAnswer(
-        head=answer.head,
-        attributes=prediction_pb.AttributesAnswer(
-            attributes=[
-                prediction_pb.AttributeAnswer(
-                    attribute=each.attribute, present=each.present, probability=each.probability
-                )
-                for each in answer.attributes
-            ]
-        ),
-    )
+        category = message.category
+        category.label = answer.label
+        category.confidence = answer.confidence
+        category.raw_confidence = answer.raw_confidence
+        for other in answer.ranking[1 : 1 + alternative_count]:
+            category.alternatives.add(label=other.label, confidence=other.confidence)
+    else:
+        add_attribute = message.attributes.attributes.add
+        for each in answer.attributes:
+            add_attribute(attribute=each.attribute, present=each.present, probability=each.probability)
 
 
-def cascade_trace(trace: Trace) -> prediction_pb.CascadeTrace:
-    """Returns how the cascade reached an answer."""
-    return prediction_pb.CascadeTrace(
-        tier=trace.runs[-1].tier.tier,
-        stop_reason=STOP_REASONS[trace.stop_reason],
-        degraded=trace.degraded,
-        guarantee_applies=trace.guarantee_applies,
-        tier_runs=[tier_run(each) for each in trace.runs],
-        total_duration=duration(trace.duration_s),
-    )
+def fill_trace(message: prediction_pb.CascadeTrace, trace: Trace) -> None:
+    """States how the cascade reached an answer."""
+    message.tier = trace.runs[-1].tier.tier
+    message.stop_reason = STOP_REASONS[trace.stop_reason]
+    message.degraded = trace.degraded
+    message.guarantee_applies = trace.guarantee_applies
+    for each in trace.runs:
+        fill_tier_run(message.tier_runs.add(tier=each.tier.tier), each)
+    fill_duration(message.total_duration, trace.duration_s)
 
 
-def tier_run(run: TierRun) -> prediction_pb.TierRun:
-    """Returns one run of one tier."""
+def fill_tier_run(message: prediction_pb.TierRun, run: TierRun) -> None:
+    """States one run of one tier."""
     engine = run.tier.engine
-    return prediction_pb.TierRun(
-        tier=run.tier.tier,
-        engine=prediction_pb.Engine(model=engine.model, precision=engine.precision, sha256=engine.sha256),
-        decisions=[head_decision(each) for each in run.decisions],
-        run_duration=duration(run.duration_s),
-    )
+    message.engine.model = engine.model
+    message.engine.precision = engine.precision
+    message.engine.sha256 = engine.sha256
+    for each in run.decisions:
+        message.decisions.add(head=each.head, confidence=each.confidence, threshold=each.threshold)
+    fill_duration(message.run_duration, run.duration_s)
 
 
-def head_decision(decision: HeadDecision) -> prediction_pb.HeadDecision:
-    """Returns whether one head was sure enough."""
-    return prediction_pb.HeadDecision(head=decision.head, confidence=decision.confidence, threshold=decision.threshold)
-
-
-def attention_map(weights: FloatArray) -> inspection_pb.AttentionMap:
-    """Returns an attention map.
+def fill_attention_map(message: inspection_pb.AttentionMap, weights: FloatArray) -> None:
+    """States where the model looked.
 
     Args:
+        message: To be filled.
         weights: [rows, columns] float32 in [0, 1].
     """
-    rows, columns = weights.shape
-    return inspection_pb.AttentionMap(row_count=rows, column_count=columns, weights=weights.ravel().tolist())
+    message.row_count, message.column_count = weights.shape
+    message.weights.extend(weights.ravel().tolist())
 
 
-def duration(seconds: float) -> Duration:
-    """Returns a duration, to the microsecond."""
-    whole, micros = divmod(max(0, round(seconds * 1e6)), 1_000_000)
-    return Duration(seconds=whole, nanos=micros * 1000)
+def fill_duration(message: Duration, seconds: float) -> None:
+    """States a duration, to the microsecond."""
+    message.seconds, micros = divmod(max(0, round(seconds * 1e6)), 1_000_000)
+    message.nanos = micros * 1000
 
 
 def task(release: Release) -> task_pb.Task:
