@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     instance_count: int = Field(default=2, ge=1, le=64)
     """Instances of each step of a tier in the embedded Triton; about one a core."""
 
-    admission_in_flight: int = Field(default=8, ge=1, le=1024)
-    """Requests that run in a tier at once: its instances in all steps, plus a little."""
+    admission_in_flight: int = Field(default=16, ge=1, le=1024)
+    """Requests that run in a tier at once: a few for each instance, so that none has to be woken for each photo."""
 
     admission_waiting: int = Field(default=128, ge=0, le=65536)
     """Requests that wait for a tier beyond those; more are refused."""

@@ -24,7 +24,7 @@ class AdmissionLimits:
         waiting: Requests that wait beyond these, at least 0.
     """
 
-    in_flight: int = 8
+    in_flight: int = 16
     waiting: int = 64
 
     def __post_init__(self) -> None:
