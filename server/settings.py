@@ -28,8 +28,8 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    listen: str = Field(default="127.0.0.1:50051", pattern=r"^\S+:\d{1,5}$")
-    """Where the gateway listens, host and port; port 0 for a free one."""
+    listen: str = Field(default="127.0.0.1:50051", pattern=r"^(unix:\S+|\S+:\d{1,5})$")
+    """Where the gateway listens: host and port, port 0 for a free one; or unix:PATH for callers on this machine."""
 
     tls_certificate: Path | None = None
     """The certificate chain of the gateway, PEM. Without it the gateway speaks no TLS."""

@@ -26,6 +26,7 @@ SERVICE_NAMES: Final = (
 )
 
 _MIN_CLIENT_PING_INTERVAL_MS = 10_000
+_SOCKET = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class ServerOptions:
     """How the server listens.
 
     Attributes:
-        address: Host and port; port 0 for a free one.
+        address: Host and port, port 0 for a free one; or `unix:PATH`.
         max_concurrent_calls: Beyond these, calls are refused before they are read; at least 1.
         tls: None to listen without TLS.
     """
@@ -102,7 +103,7 @@ class GatewayServer:
         except (OSError, RuntimeError) as error:
             raise ListenError(address, "taken by another program, or not an address of this machine") from error
         await self._server.start()
-        return f"{address.rpartition(':')[0]}:{port}"
+        return address if address.startswith(_SOCKET) else f"{address.rpartition(':')[0]}:{port}"
 
     async def set_serving(self, *, serving: bool) -> None:
         """Says in the health of every service whether calls will be answered."""

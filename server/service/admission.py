@@ -20,7 +20,7 @@ class AdmissionLimits:
     """How much work one tier takes.
 
     Attributes:
-        in_flight: Requests that run at once, at least 1: the backend's instances plus a little.
+        in_flight: Requests that run at once, at least 1: the backend's a few for each instance.
         waiting: Requests that wait beyond these, at least 0.
     """
 

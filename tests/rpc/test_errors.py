@@ -3,6 +3,7 @@
 import importlib
 import logging
 import pkgutil
+from pathlib import Path
 
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from server.domain.errors import (
     DrainingError,
     EngineFailedError,
     LoupeError,
+    NotFoundError,
     OverloadedError,
     ReleaseRefusedError,
     UnknownTaskError,
@@ -59,6 +61,13 @@ def test_every_error_has_a_reason_of_its_own() -> None:
     """Programs tell errors apart by their reason."""
     reasons = [each.reason for each in every_error() if each in TABLE]
     assert len(set(reasons)) == len(reasons)
+
+
+def test_every_reason_is_documented(repository_root: Path) -> None:
+    """Callers find what they can meet in the contract's own README."""
+    text = (repository_root / "protos" / "README.md").read_text()
+    reasons = {each.reason for each in every_error() if set(each.__mro__).intersection(TABLE)} - {NotFoundError.reason}
+    assert [each for each in sorted(reasons) if f"`{each}`" not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 # ruff: noqa: S106 -- page tokens are not secrets
 
 import asyncio
+from pathlib import Path
 
 import grpc.aio
 import pytest
@@ -121,6 +122,13 @@ async def test_an_address_must_be_one(start_gateway: StartGateway) -> None:
     """What is not host and port cannot be listened on."""
     with pytest.raises(ListenError):
         await start_gateway(address="nowhere.invalid:50051")
+
+
+async def test_a_socket_may_be_listened_on(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """For callers on the same machine."""
+    gateway = await start_gateway(address=f"unix:{tmp_path / 'loupe'}")
+    assert gateway.address == f"unix:{tmp_path / 'loupe'}"
+    assert (await gateway.client.get_task("bread")).title == "Bread"
 
 
 async def test_stopping_ends_calls_after_the_grace(gateway: Gateway) -> None:
