@@ -94,10 +94,7 @@ def _explained() -> Iterator[None]:
     except SettingsError as error:
         cure = "Unset or mend these variables; server/settings.py describes every one."
         raise CommandFailedError(f"The settings are not valid: {error}", cure=cure) from error
-    except ListenError as error:
-        cure = "End what listens there, or listen elsewhere: LOUPE_LISTEN=127.0.0.1:50151 loupe serve"
-        raise CommandFailedError(f"Loupe {error}.", cure=cure) from error
-    except (StartError, TritonSetupError) as error:
+    except (ListenError, StartError, TritonSetupError) as error:
         raise CommandFailedError(error.cause, cure=error.cure) from error
     except ReleaseRefusedError as error:
         raise CommandFailedError(

@@ -17,10 +17,12 @@ class ListenError(Exception):
     """The server cannot listen where it should.
 
     Attributes:
-        address: Where.
+        cause: Where, and why not, in one sentence.
+        cure: What to do about it, in one sentence.
     """
 
-    def __init__(self, address: str, cause: str) -> None:
-        """Says where, and why not."""
-        super().__init__(f"cannot listen on {address}: {cause}")
-        self.address = address
+    def __init__(self, address: str, why: str, *, cure: str) -> None:
+        """Says the cause on the first line and the cure on the second."""
+        self.cause = f"Loupe cannot listen on {address}: {why}."
+        self.cure = cure
+        super().__init__(f"{self.cause}\n{cure}")

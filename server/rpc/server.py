@@ -100,8 +100,13 @@ class GatewayServer:
         address = self._options.address
         try:
             port = self._bind(address)
+        except FileNotFoundError as error:
+            cure = "Set LOUPE_TLS_CERTIFICATE and LOUPE_TLS_KEY to files in PEM, or to nothing."
+            raise ListenError(address, f"there is no file {error.filename}", cure=cure) from error
         except (OSError, RuntimeError) as error:
-            raise ListenError(address, "taken by another program, or not an address of this machine") from error
+            why = "it is taken by another program, or not an address of this machine"
+            cure = "End what listens there, or listen elsewhere: LOUPE_LISTEN=127.0.0.1:50151 loupe serve"
+            raise ListenError(address, why, cure=cure) from error
         await self._server.start()
         return address if address.startswith(_SOCKET) else f"{address.rpartition(':')[0]}:{port}"
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import grpc.aio
 import pytest
 from builders import TASK, make_tier
+from certificates import NAME, self_signed
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from loupe.errors import InvalidRequestError, NotFoundError
+from loupe.options import Tls
 from loupe.v1 import task_service_pb2 as task_pb
 from loupe.v1 import task_service_pb2_grpc as task_grpc
 from server.domain.release import Release
 from server.domain.task import Task
 from server.rpc.errors import ListenError
-from server.rpc.server import SERVICE_NAMES
+from server.rpc.server import SERVICE_NAMES, TlsFiles
 
 from .conftest import Gateway, StartGateway
 
@@ -129,6 +131,23 @@ async def test_a_socket_may_be_listened_on(start_gateway: StartGateway, tmp_path
     gateway = await start_gateway(address=f"unix:{tmp_path / 'loupe'}")
     assert gateway.address == f"unix:{tmp_path / 'loupe'}"
     assert (await gateway.client.get_task("bread")).title == "Bread"
+
+
+async def test_tls_is_spoken_where_it_is_set(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """The gateway proves its name, and a client without TLS gets nowhere."""
+    certificate, key = self_signed(tmp_path)
+    tls = Tls(root_certificates=certificate.read_bytes(), server_name=NAME)
+    gateway = await start_gateway(tls=TlsFiles(certificate, key), client_tls=tls)
+    assert (await gateway.client.get_task("bread")).title == "Bread"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await task_grpc.TaskServiceStub(gateway.channel).ListTasks(task_pb.ListTasksRequest(), timeout=5)
+
+
+async def test_a_missing_certificate_is_said(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """Before anything listens."""
+    absent = tmp_path / "absent.pem"
+    with pytest.raises(ListenError, match=r"absent\.pem"):
+        await start_gateway(tls=TlsFiles(absent, absent))
 
 
 async def test_stopping_ends_calls_after_the_grace(gateway: Gateway) -> None:

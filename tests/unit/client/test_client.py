@@ -3,8 +3,6 @@
 # ruff: noqa: S105, S106 -- these tokens are not secrets
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from certificates import NAME, self_signed
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
@@ -327,27 +326,16 @@ def test_a_token_never_crosses_a_network_in_the_clear(address: str) -> None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    """A self-signed certificate for the name `loupe.test`, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-subj", "/CN=loupe.test", "-addext", "subjectAltName=DNS:loupe.test", "-days", "2"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return (folder / "certificate.pem").read_bytes(), (folder / "key.pem").read_bytes()
+    """A self-signed certificate, and its key."""
+    certificate, key = self_signed(tmp_path_factory.mktemp("tls"))
+    return certificate.read_bytes(), key.read_bytes()
 
 
 async def test_tls_with_a_token(serve: Any, connect: Any, certificate: tuple[bytes, bytes]) -> None:
     """A server that proves its name is spoken to; another is not."""
     chain, key = certificate
     script, address = serve(ANSWER, credentials=grpc.ssl_server_credentials([(key, chain)]))
-    tls = Tls(root_certificates=chain, server_name="loupe.test")
+    tls = Tls(root_certificates=chain, server_name=NAME)
     assert (await connect(address, tls=tls, token="t0ken").inspect(b"x", task="bread")).inspection
     assert script.metadata[0]["authorization"] == "Bearer t0ken"
     stranger = connect(address, tls=Tls(root_certificates=chain, server_name="other.test"), retry=Retry(1))
