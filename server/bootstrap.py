@@ -48,7 +48,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
     server = GatewayServer(
         # What it does not implement yet, the interceptor refuses.
         inspection=InspectionServicer(router, deadlines, clock),  # type: ignore[abstract]
-        task=TaskServicer(catalog),
+        task=TaskServicer(catalog, door),
         interceptor=CallInterceptor(clock, on_call),
         options=ServerOptions(
             address=settings.listen, max_concurrent_calls=settings.max_concurrent_calls, tls=_tls_files(settings)

@@ -73,7 +73,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             )
             server = GatewayServer(
                 inspection=InspectionServicer(router, deadlines or DeadlinePolicy(), clock),
-                task=TaskServicer(catalog),
+                task=TaskServicer(catalog, door),
                 interceptor=CallInterceptor(clock, lambda *facts: calls.append(facts)),
                 options=ServerOptions(address, tls=tls),
             )

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -68,8 +69,9 @@ class FakeBackend(FakeEngines):
 class Life:
     """One gateway that runs in this process until it is told to stop."""
 
-    def __init__(self, *releases: Release, drain_grace_s: float = 5.0) -> None:
+    def __init__(self, *releases: Release, drain_grace_s: float = 5.0, port: int = 0) -> None:
         """Serves these releases."""
+        self.address = f"127.0.0.1:{port}"
         self.backend = FakeBackend()
         self.stages: list[Stage] = []
         self.serving: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -77,9 +79,9 @@ class Life:
         router = Router(engines=self.backend, catalog=catalog, door=door, ids=InspectionIds(b"k" * 16), clock=clock)
         self.server = GatewayServer(
             inspection=InspectionServicer(router, DeadlinePolicy(), clock),
-            task=TaskServicer(catalog),
+            task=TaskServicer(catalog, door),
             interceptor=CallInterceptor(clock, lambda *_: None),
-            options=ServerOptions("127.0.0.1:0"),
+            options=ServerOptions(self.address),
         )
         self.app = App(
             server=self.server,
@@ -105,6 +107,12 @@ class Life:
         """Waits for the gateway's end."""
         async with asyncio.timeout(10):
             await self.task
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def tell_to_stop(number: signal.Signals = signal.SIGTERM) -> None:
@@ -201,6 +209,21 @@ async def test_the_grace_ends() -> None:
     with pytest.raises(UnavailableError):
         await running
     await client.close()
+
+
+async def test_calls_are_told_to_come_back_while_the_gateway_starts() -> None:
+    """It listens already, says NOT_SERVING, and denies nothing that it is about to serve."""
+    life = Life(make_release(), port=free_port())
+    await until(lambda: "starting" in life.backend.events)
+    async with AsyncLoupeClient(life.address, retry=Retry(1)) as client:
+        assert not await client.is_serving()
+        for call in (client.inspect(PHOTO, task="bread"), client.get_task("bread"), client.list_tasks()):
+            with pytest.raises(UnavailableError) as refusal:
+                await call
+            assert refusal.value.reason == "BACKEND_UNAVAILABLE"
+    await (await life.client()).close()
+    tell_to_stop()
+    await life.end()
 
 
 async def test_a_gateway_can_be_stopped_while_it_starts() -> None:
