@@ -12,7 +12,7 @@ class TaskServicer(pb_grpc.TaskServiceServicer):
     """Reads the catalog."""
 
     def __init__(self, catalog: Catalog, door: Door) -> None:
-        """Speaks for a catalog of releases, while the door is open: before, it would deny what is about to be served."""
+        """Speaks for a catalog while the door is open: before, it would deny what is about to be served."""
         self._catalog = catalog
         self._door = door
 
