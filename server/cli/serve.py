@@ -84,6 +84,8 @@ async def _show_sample(console: Console, settings: Settings, address: str) -> No
     except LoupeError as error:
         failure = call_failure(error, address=address)
         console.print(f"[red]The bundled photo was not answered.[/] {failure.cause} {failure.cure}")
+    except OSError as error:
+        console.print(f"[red]The bundled photo cannot be read:[/] {error}")
 
 
 @contextlib.contextmanager
