@@ -3,6 +3,7 @@
 Pixels come from `server.imaging.prepare`, the function that serves; nothing else decodes.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ def _prepare_all(
 ) -> None:
     """Writes the cache aside, then renames it: it is whole or missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial.npy")
+    # A name of its own: two runs that start together must not write into each other's file.
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.npy")
     shape = (len(photos), size_px, size_px, 3)
     np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape).flush()  # type: ignore[no-untyped-call]
     chunks = [
