@@ -35,6 +35,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         model_repository=settings.model_repository,
         run_root=settings.run_root,
         instance_count=settings.instance_count,
+        batch_size=settings.batch_size,
     )
     router = Router(
         engines=backend,

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     instance_count: int = Field(default=2, ge=1, le=64)
     """Instances of each step of a tier in the embedded Triton; about one a core."""
 
+    batch_size: int = Field(default=4, ge=1, le=8)
+    """Photos that travel to Triton in one call, if they wait together; 1 sends each alone."""
+
     admission_in_flight: int = Field(default=16, ge=1, le=1024)
     """Requests that run in a tier at once: a few for each instance, so that none has to be woken for each photo."""
 

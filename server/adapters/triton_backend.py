@@ -5,32 +5,38 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from server.domain.errors import BackendUnavailableError
+from server.domain.ports import Engines
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef, Release
+from server.triton.batches import BatchingEngines, BatchLimits
 from server.triton.embedded import EmbeddedTriton, EmbeddedTritonOptions
 from server.triton.engines import TritonEngines
 from server.triton.known_answer import ServedTier
 from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
 from server.triton.tier_models import TierModelSpec
 
+_STEPS = 2
+
 
 class TritonBackend:
     """Implements `server.domain.ports.Engines` and `server.app.Backend`."""
 
-    def __init__(self, *, model_repository: Path, run_root: Path, instance_count: int) -> None:
+    def __init__(self, *, model_repository: Path, run_root: Path, instance_count: int, batch_size: int) -> None:
         """Starts nothing yet.
 
         Args:
             model_repository: What the paths in releases are relative to.
             run_root: Where the private run directory is made.
             instance_count: Instances of each step of a tier.
+            batch_size: Photos that travel to Triton in one call, if they wait together.
         """
         self._model_repository = model_repository
         self._run_root = run_root
         self._instance_count = instance_count
+        self._batch_size = batch_size
         self._parts = AsyncExitStack()
         self._supervisor: TritonSupervisor | None = None
-        self._engines: TritonEngines | None = None
+        self._engines: Engines | None = None
 
     async def start(self) -> None:
         """Starts Triton, and whoever watches it.
@@ -42,7 +48,9 @@ class TritonBackend:
         await self._parts.enter_async_context(triton)
         supervisor = TritonSupervisor(triton, SupervisorOptions(instance_count=self._instance_count))
         self._supervisor = await self._parts.enter_async_context(supervisor)
-        self._engines = await self._parts.enter_async_context(TritonEngines(triton.address))
+        engines = await self._parts.enter_async_context(TritonEngines(triton.address))
+        calls = _STEPS * self._instance_count
+        self._engines = BatchingEngines(engines, BatchLimits(calls=calls, photos=self._batch_size))
 
     async def stop(self) -> None:
         """Stops everything that was started; nothing is left of it."""

@@ -27,6 +27,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_reconnect_backoff_ms", 500),
 )
 
+_LENGTH = struct.Struct("<I")
 _TRITON_TYPES = {np.dtype(np.float32): "FP32", np.dtype(np.uint8): "UINT8"}
 _RAW_INPUT_TAG = bytes([pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | 2])
 """The field's number and its wire type, length-delimited."""
@@ -37,28 +38,37 @@ _LOST = ("is not healthy", "unknown model", "is not ready")
 Array = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 
 
-def photo_request(model: str, output_names: Sequence[str]) -> pb.ModelInferRequest:
-    """Returns the request for one photo but for the photo itself."""
+def photo_request(model: str, output_names: Sequence[str], *, count: int = 1) -> pb.ModelInferRequest:
+    """Returns the request for some photos but for the photos themselves.
+
+    Args:
+        model: The ensemble.
+        output_names: What is asked for.
+        count: How many photos it will carry, at least 1.
+    """
     request = pb.ModelInferRequest(model_name=model)
-    request.inputs.add(name=PHOTO, datatype="BYTES", shape=[1, 1])
+    request.inputs.add(name=PHOTO, datatype="BYTES", shape=[count, 1])
     for name in output_names:
         request.outputs.add(name=name)
     return request
 
 
-def serialized_with_photo(serialized_request: bytes, photo: bytes) -> bytes:
-    """Returns a serialized `photo_request` with its photo, which is copied once and not three times.
+def serialized_with_photos(serialized_request: bytes, photos: Sequence[bytes]) -> bytes:
+    """Returns a serialized `photo_request` with its photos, which are copied once and not three times.
 
     Serialized messages may be extended by appending fields: here `raw_input_contents`, the
-    BYTES tensor of one item.
+    BYTES tensor of one item a photo.
     """
-    length = len(photo)
-    return b"".join((serialized_request, _RAW_INPUT_TAG, _varint(length + 4), struct.pack("<I", length), photo))
+    length = sum(map(len, photos)) + _LENGTH.size * len(photos)
+    parts = [serialized_request, _RAW_INPUT_TAG, _varint(length)]
+    for photo in photos:
+        parts += (_LENGTH.pack(len(photo)), photo)
+    return b"".join(parts)
 
 
 def photo_bytes(photo: bytes) -> bytes:
     """Returns one photo as a BYTES tensor of one item."""
-    return struct.pack("<I", len(photo)) + photo
+    return _LENGTH.pack(len(photo)) + photo
 
 
 def tensor_request(model: str, name: str, tensor: Array) -> pb.ModelInferRequest:

@@ -209,6 +209,20 @@ async def test_bad_input_disturbs_nobody(served: Served) -> None:
         assert await client.is_serving()
 
 
+async def test_photos_that_travel_together_get_their_own_answers(served: Served) -> None:
+    """What many photos at once are answered is what each is answered alone, and one bad photo changes nothing."""
+    photos = [toy_photo(seed=seed) for seed in range(24)]
+    damaged = photos[0][: len(photos[0]) // 2]
+    async with served.client() as client:
+        alone = [(await client.inspect(each, task="bread")).answers[0].category.raw_confidence for each in photos]
+        calls = [client.inspect(each, task="bread") for each in [*photos, damaged]]
+        *answers, refusal = await asyncio.gather(*calls, return_exceptions=True)
+    together = [each.answers[0].category.raw_confidence for each in answers]
+    assert len({round(each, 4) for each in alone}) > 12
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert isinstance(refusal, InvalidRequestError)
+
+
 async def test_a_client_that_goes_away_disturbs_nobody(served: Served) -> None:
     """Cancelled calls and calls without time leave no place taken."""
     photo = toy_photo()

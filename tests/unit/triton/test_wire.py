@@ -17,14 +17,14 @@ from server.domain.errors import (
     LoupeError,
     PhotoRefusedError,
 )
-from server.triton.engines import raw_prediction
+from server.triton.engines import raw_predictions
 from server.triton.refusal import refusal_text
 from server.triton.wire import (
     domain_error,
     outputs_of,
     photo_bytes,
     photo_request,
-    serialized_with_photo,
+    serialized_with_photos,
     tensor_request,
 )
 
@@ -75,13 +75,13 @@ def test_a_photo_travels_behind_its_length() -> None:
     assert photo_bytes(b"jpeg") == struct.pack("<I", 4) + b"jpeg"
 
 
-@given(st.integers(0, 40_000))
-def test_an_appended_photo_is_the_photo_s_field(length: int) -> None:
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=4))
+def test_appended_photos_are_the_photos_field(lengths: list[int]) -> None:
     """What is put together byte by byte is what protobuf itself would write."""
-    photo = bytes(length)
-    request = photo_request("toy", ["kind"])
-    joined = serialized_with_photo(request.SerializeToString(), photo)
-    request.raw_input_contents.append(photo_bytes(photo))
+    photos = [bytes(length) for length in lengths]
+    request = photo_request("toy", ["kind"], count=len(photos))
+    joined = serialized_with_photos(request.SerializeToString(), photos)
+    request.raw_input_contents.append(b"".join(map(photo_bytes, photos)))
     assert pb.ModelInferRequest.FromString(joined) == request
 
 
@@ -115,13 +115,21 @@ def test_a_prediction_holds_what_was_asked_for() -> None:
         "uncertainty": np.float32([[4.5, 0.25]]),
         "attention_map": np.ones((1, 2, 2), np.float32),
     }
-    plain = raw_prediction(response_of(outputs), heads=["kind"], with_attention=False)
-    with_map = raw_prediction(response_of(outputs), heads=["kind"], with_attention=True)
+    [plain] = raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=False)
+    [with_map] = raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=True)
     assert plain.logits["kind"].tolist() == [1, 2, 3]
     assert (plain.feature_distance, plain.logit_variance) == (4.5, 0.25)
     assert plain.attention is None
     assert with_map.attention is not None
     assert with_map.attention.shape == (2, 2)
+
+
+def test_each_photo_gets_its_own_prediction() -> None:
+    """In the order in which the photos were sent."""
+    outputs = {"kind": np.float32([[1, 2], [3, 4]]), "uncertainty": np.float32([[5, 6], [7, 8]])}
+    first, second = raw_predictions(response_of(outputs), count=2, heads=["kind"], with_attention=False)
+    assert (first.logits["kind"].tolist(), first.feature_distance) == ([1, 2], 5)
+    assert (second.logits["kind"].tolist(), second.logit_variance) == ([3, 4], 8)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +141,10 @@ def test_a_prediction_holds_what_was_asked_for() -> None:
         {"kind": np.float32([[1, 2]]), "uncertainty": np.float32([[np.nan, 1]])},
         {"kind": np.float32([[1, 2]]), "uncertainty": np.float32([[1, 1, 1]])},
         {"kind": np.zeros((0, 2), np.float32), "uncertainty": np.float32([[1, 1]])},
+        {"kind": np.zeros((2, 2), np.float32), "uncertainty": np.float32([[1, 1], [1, 1]])},
     ],
 )
 def test_a_malformed_prediction_is_a_failed_engine(outputs: dict[str, np.ndarray]) -> None:
     """An output that is missing, empty, misshapen or not finite never reaches calibration."""
     with pytest.raises(EngineFailedError):
-        raw_prediction(response_of(outputs), heads=["kind"], with_attention=False)
+        raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=False)

@@ -1,0 +1,195 @@
+"""Photos that wait together travel together: one call for several saves most of what a call costs on its way.
+
+A photo that finds a free call leaves at once and alone, so a server with little to do answers as
+fast as ever. What fails together is tried again one by one, so that no photo answers for another.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.domain.errors import DeadlineExpiredError, EngineFailedError, PhotoRefusedError
+from server.domain.prediction import RawPrediction
+from server.domain.release import EngineRef
+
+
+class ManyEngines(Protocol):
+    """Runs compiled models on several photos in one call."""
+
+    async def infer_many(
+        self,
+        engine: EngineRef,
+        photos: Sequence[bytes],
+        *,
+        heads: Sequence[str],
+        with_attention: bool,
+        timeout_s: float,
+    ) -> Sequence[RawPrediction]:
+        """Runs one engine on some encoded photos; if one of them fails, all do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How photos travel.
+
+    Attributes:
+        calls: Calls of one kind under way at once, at least 1: one an instance in each step.
+        photos: Photos in one call, at least 1, at most what the models take.
+        photo_bytes: What the photos of one call weigh together, unless it is one photo: large ones
+            take long to decode, and nobody should wait for them.
+    """
+
+    calls: int = 4
+    photos: int = 4
+    photo_bytes: int = 1 << 20
+
+
+class BatchingEngines:
+    """Implements `server.domain.ports.Engines` on engines that take several photos."""
+
+    def __init__(self, engines: ManyEngines, limits: BatchLimits | None = None) -> None:
+        """Lets photos travel together.
+
+        Args:
+            engines: What runs.
+            limits: How photos travel.
+        """
+        self._engines = engines
+        self._limits = limits or BatchLimits()
+        self._lanes: dict[tuple[str, tuple[str, ...], bool], _Lane] = {}
+
+    async def infer(
+        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
+    ) -> RawPrediction:
+        """Runs one engine on one encoded photo; see the port."""
+        key = engine.model, tuple(heads), with_attention
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane(engine, *key[1:])
+        if lane.calls < self._limits.calls and not lane.waiting:
+            return await self._send_alone(lane, photo, timeout_s)
+        return await self._wait(lane, photo, timeout_s)
+
+    async def _send_alone(self, lane: "_Lane", photo: bytes, timeout_s: float) -> RawPrediction:
+        lane.calls += 1
+        try:
+            [prediction] = await self._infer_many(lane, [photo], timeout_s)
+        finally:
+            self._end_call(lane)
+        return prediction
+
+    async def _wait(self, lane: "_Lane", photo: bytes, timeout_s: float) -> RawPrediction:
+        loop = asyncio.get_running_loop()
+        passenger = _Passenger(photo, loop.time() + timeout_s, loop.create_future())
+        lane.waiting.append(passenger)
+        timer = loop.call_later(timeout_s, passenger.expire, lane.engine.model)
+        try:
+            return await passenger.answer
+        finally:
+            timer.cancel()
+            if passenger.call is not None:
+                passenger.call.cancel_if_deserted()
+            else:
+                lane.waiting.remove(passenger)
+
+    def _end_call(self, lane: "_Lane") -> None:
+        """Gives the call to those who wait; forgets the lane if nobody does."""
+        lane.calls -= 1
+        while lane.waiting and lane.calls < self._limits.calls:
+            lane.calls += 1
+            call = _Call(self._board(lane))
+            for passenger in call.passengers:
+                passenger.call = call
+            call.task = asyncio.create_task(self._send_together(lane, call))
+        if not lane.calls:
+            del self._lanes[lane.engine.model, lane.heads, lane.with_attention]
+
+    def _board(self, lane: "_Lane") -> list["_Passenger"]:
+        boarded = [lane.waiting.popleft()]
+        room = self._limits.photo_bytes - len(boarded[0].photo)
+        while lane.waiting and len(boarded) < self._limits.photos and len(lane.waiting[0].photo) <= room:
+            room -= len(lane.waiting[0].photo)
+            boarded.append(lane.waiting.popleft())
+        return boarded
+
+    async def _send_together(self, lane: "_Lane", call: "_Call") -> None:
+        try:
+            await self._answer(lane, call.passengers)
+        except Exception as error:  # noqa: BLE001 -- the passengers raise it
+            for passenger in call.passengers:
+                passenger.fail(error)
+        finally:
+            self._end_call(lane)
+
+    async def _answer(self, lane: "_Lane", passengers: Sequence["_Passenger"]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        timeout_s = max(each.expires_s for each in passengers) - now_s
+        try:
+            predictions = await self._infer_many(lane, [each.photo for each in passengers], timeout_s)
+        except (PhotoRefusedError, EngineFailedError):
+            if len(passengers) == 1:
+                raise
+            await asyncio.gather(*(self._answer_alone(lane, each) for each in passengers))
+            return
+        for passenger, prediction in zip(passengers, predictions, strict=True):
+            passenger.succeed(prediction)
+
+    async def _answer_alone(self, lane: "_Lane", passenger: "_Passenger") -> None:
+        if not passenger.answer.done():
+            try:
+                await self._answer(lane, [passenger])
+            except Exception as error:  # noqa: BLE001 -- the passenger raises it
+                passenger.fail(error)
+
+    async def _infer_many(self, lane: "_Lane", photos: Sequence[bytes], timeout_s: float) -> Sequence[RawPrediction]:
+        return await self._engines.infer_many(
+            lane.engine, photos, heads=lane.heads, with_attention=lane.with_attention, timeout_s=timeout_s
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Calls that ask for the same outputs of the same engine, and the photos that wait for one."""
+
+    engine: EngineRef
+    heads: tuple[str, ...]
+    with_attention: bool
+    calls: int = 0
+    waiting: "deque[_Passenger]" = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
+class _Passenger:
+    """A photo that waits for a call, or travels in one."""
+
+    photo: bytes
+    expires_s: float
+    answer: "asyncio.Future[RawPrediction]"
+    call: "_Call | None" = None
+
+    def succeed(self, prediction: RawPrediction) -> None:
+        if not self.answer.done():
+            self.answer.set_result(prediction)
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def expire(self, model: str) -> None:
+        self.fail(DeadlineExpiredError(f"{model} did not answer in the time allowed"))
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """Photos that travel together."""
+
+    passengers: list[_Passenger]
+    task: "asyncio.Task[None] | None" = None
+
+    def cancel_if_deserted(self) -> None:
+        """Cancels the call if nobody waits for its answer any more."""
+        if self.task is not None and all(each.answer.done() for each in self.passengers):
+            self.task.cancel()
