@@ -243,11 +243,12 @@ async def test_a_stop_under_load_finishes_what_was_begun(own_served: Served) -> 
     """Calls in flight are answered, new ones refused; exit code 0, and nothing is left."""
     run_name = own_served.run_name
     slow = io.BytesIO()
-    Image.new("RGB", (8000, 4000), "wheat").save(slow, "PNG")
+    Image.new("1", (8000, 6000)).save(slow, "PNG")
+    assert len(slow.getvalue()) < 16_000  # one frame on the wire: it arrives before whatever is sent after it
     async with own_served.client() as client:
         await client.inspect(toy_photo(), task="bread")
         in_flight = [asyncio.create_task(client.inspect(slow.getvalue(), task="bread")) for _ in range(4)]
-        # Once small photos are answered behind them, the large ones have arrived.
+        # Once a small photo is answered behind them, the large ones have arrived.
         await client.inspect(toy_photo(), task="bread", timeout_s=30)
         begun = [each for each in in_flight if not each.done()]
         own_served.process.send_signal(signal.SIGTERM)
