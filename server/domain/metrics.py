@@ -160,7 +160,8 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     share, weight = hits / count, _NORMAL_975**2 / count
     centre = (share + weight / 2) / (1 + weight)
     reach = _NORMAL_975 * (share * (1 - share) / count + weight / (4 * count)) ** 0.5 / (1 + weight)
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # Rounding must not push the seen share out of its own interval.
+    return min(share, max(0.0, centre - reach)), max(share, min(1.0, centre + reach))
 
 
 def _bin_of(confidences: DoubleArray, bins: int) -> npt.NDArray[np.intp]:

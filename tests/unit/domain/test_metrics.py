@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -91,6 +91,8 @@ def test_malformed_confidences_are_refused(confidences: list[float]) -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 200))
+@example(0, 9)
+@example(9, 0)
 def test_wilson_interval_holds_the_share(hits: int, more: int) -> None:
     """The interval lies in [0, 1] and holds the share that was seen."""
     count = hits + more
