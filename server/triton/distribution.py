@@ -33,7 +33,7 @@ class TritonDistribution:
         server: The `tritonserver` program.
         backend: The wheel's Python backend.
         stub: The stub program for this interpreter's version.
-        library_paths: Where the stub finds libpython and the wheel's own libraries.
+        loader_paths: Where the stub finds libpython and the wheel's own libraries.
         programs: The directory whose `python3` is this interpreter; the stub takes its environment from it.
         code: The package `server`, which the stubs import.
     """
@@ -41,7 +41,7 @@ class TritonDistribution:
     server: Path
     backend: Path
     stub: Path
-    library_paths: tuple[Path, ...]
+    loader_paths: tuple[Path, ...]
     programs: Path
     code: Path
 
@@ -52,7 +52,7 @@ class TritonDistribution:
         """
         return {
             "PATH": f"{self.programs}:/usr/bin:/bin",
-            "LD_LIBRARY_PATH": ":".join(map(str, self.library_paths)),
+            "LD_LIBRARY_PATH": ":".join(map(str, self.loader_paths)),
             "LC_ALL": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "-1",
@@ -108,7 +108,7 @@ def find_distribution() -> TritonDistribution:
         server=triton / "bin" / SERVER_NAME,
         backend=triton / "backends" / "python",
         stub=triton / "python_backend_stubs" / version / STUB_NAME,
-        library_paths=(*_libpython_paths(), package.parent / "nvidia_pytriton.libs"),
+        loader_paths=(*_libpython_paths(), package.parent / "nvidia_pytriton.libs"),
         programs=programs,
         code=Path(__file__).resolve().parents[1],
     )
