@@ -6,27 +6,17 @@ from torchvision.transforms import InterpolationMode, v2
 
 from training.recipe import AugmentationSection
 
+_QUARTER_TURNS = 4
+_SYMMETRIES = 2 * _QUARTER_TURNS
+
 
 class Augmentation(nn.Module):
-    """Flips, small affine moves and mild colour changes, drawn anew for every few photos of a batch."""
+    """One of the eight symmetries of a square for each photo; then affine moves and colour changes, if asked for."""
 
     def __init__(self, section: AugmentationSection) -> None:
         super().__init__()
         self.photos_a_draw = section.photos_a_draw
-        self.transform = v2.Compose(
-            [
-                v2.RandomHorizontalFlip(),
-                v2.RandomVerticalFlip(),
-                v2.RandomAffine(
-                    degrees=section.rotation_degrees,
-                    translate=(section.shift_share, section.shift_share),
-                    scale=(1 - section.scale_share, 1 + section.scale_share),
-                    interpolation=InterpolationMode.BILINEAR,
-                    fill=128,
-                ),
-                v2.ColorJitter(section.colour_share, section.colour_share, section.colour_share),
-            ]
-        )
+        self.changes = v2.Compose(_changes(section)) if _changes(section) else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns changed photos.
@@ -37,6 +27,36 @@ class Augmentation(nn.Module):
         Returns:
             [batch, size, size, 3] uint8.
         """
-        planes = images.permute(0, 3, 1, 2)
-        changed = [self.transform(few) for few in torch.split(planes, self.photos_a_draw)]
-        return torch.cat(changed).permute(0, 2, 3, 1).contiguous()
+        planes = turn_and_flip(images.permute(0, 3, 1, 2))
+        if self.changes is not None:
+            planes = torch.cat([self.changes(few) for few in torch.split(planes, self.photos_a_draw)])
+        return planes.permute(0, 2, 3, 1).contiguous()
+
+
+def turn_and_flip(planes: Tensor) -> Tensor:
+    """Gives each photo a symmetry of the square, drawn at random: [batch, channels, size, size] in and out."""
+    drawn = torch.randint(_SYMMETRIES, (len(planes),), device=planes.device)
+    turned = torch.empty_like(planes)
+    for symmetry in range(_SYMMETRIES):
+        chosen = drawn == symmetry
+        few = planes[chosen].rot90(symmetry % _QUARTER_TURNS, dims=(2, 3))
+        turned[chosen] = few.flip(3) if symmetry >= _QUARTER_TURNS else few
+    return turned
+
+
+def _changes(section: AugmentationSection) -> list[nn.Module]:
+    """Returns the changes that the recipe asks for; one whose shares are all 0 costs no time."""
+    changes: list[nn.Module] = []
+    if section.rotation_degrees or section.shift_share or section.scale_share:
+        changes.append(
+            v2.RandomAffine(
+                degrees=section.rotation_degrees,
+                translate=(section.shift_share, section.shift_share),
+                scale=(1 - section.scale_share, 1 + section.scale_share),
+                interpolation=InterpolationMode.BILINEAR,
+                fill=128,
+            )
+        )
+    if section.colour_share:
+        changes.append(v2.ColorJitter(section.colour_share, section.colour_share, section.colour_share))
+    return changes

@@ -50,7 +50,7 @@ class LossSection(RecipeSection):
 
 
 class AugmentationSection(RecipeSection):
-    """What is changed at random in a training photo; shares are of the photo's side."""
+    """What is changed at random in a training photo, besides flips and quarter turns; shares are of its side."""
 
     rotation_degrees: float = Field(default=12.0, ge=0, le=180)
     shift_share: float = Field(default=0.06, ge=0, lt=1)

@@ -41,10 +41,10 @@ def plan_chunks(task: TaskFile, *, folder: Path, limit: int | None) -> list[Chun
     """Returns the chunks of a dataset; with a limit, the first ones that hold at least `limit` photos."""
     chunks: list[Chunk] = []
     photos = 0
-    for first in range(0, task.data.specimen_count, SPECIMENS_PER_CHUNK):
+    for first in range(0, task.data.all_specimen_count, SPECIMENS_PER_CHUNK):
         if limit is not None and photos >= limit:
             break
-        count = min(SPECIMENS_PER_CHUNK, task.data.specimen_count - first)
+        count = min(SPECIMENS_PER_CHUNK, task.data.all_specimen_count - first)
         chunks.append(Chunk(task=task, folder=folder, first=first, count=count))
         if limit is not None:
             photos += sum(
@@ -123,7 +123,7 @@ def _write_photo(chunk: Chunk, *, specimen: Specimen, photo_index: int, renderer
         photo=path.as_posix(),
         sha256=sha256(rendered.content).hexdigest(),
         specimen=specimen.name,
-        split=task.data.splits.split_of(task.id, specimen.name),
+        split=task.data.split_of(task.id, specimen.name, index=specimen.index),
         device=rendered.device,
         orientation=rendered.orientation,
         labels={

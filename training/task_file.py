@@ -70,9 +70,8 @@ class SplitShares(Section):
         }
         return shares[split]
 
-    def split_of(self, task_id: str, specimen: str) -> Split:
-        """Returns the split of a specimen: a stable hash of its name, so that its photos never straddle two splits."""
-        place = int.from_bytes(sha256(f"{task_id}/{specimen}".encode()).digest()[:8], "big") / 2**64
+    def split_at(self, place: float) -> Split:
+        """Returns the split of a place in [0, 1)."""
         for split in SPLITS[:-1]:
             place -= self.of(split)
             if place < 0:
@@ -84,10 +83,31 @@ class DataSection(Section):
     """Where the photos come from."""
 
     renderer: Literal["cannabis"]
-    specimen_count: int = Field(gt=0)
+    specimen_count: int = Field(gt=0, description="Specimens that are shared out among the four splits.")
+    proof_specimen_count: int = Field(
+        default=0, ge=0, description="Specimens after those, half for val_calib and half for val_test."
+    )
     parameters_sha256: str
     splits: SplitShares
     renderer_parameters: RendererParameters
+
+    @property
+    def all_specimen_count(self) -> int:
+        """Specimens of all splits."""
+        return self.specimen_count + self.proof_specimen_count
+
+    def split_of(self, task_id: str, specimen: str, *, index: int) -> Split:
+        """Returns the split of a specimen: a stable hash of its name, so that its photos never straddle two splits.
+
+        Args:
+            task_id: The task.
+            specimen: Its name.
+            index: Its place in the dataset: below `specimen_count`, or a proof specimen.
+        """
+        place = int.from_bytes(sha256(f"{task_id}/{specimen}".encode()).digest()[:8], "big") / 2**64
+        if index < self.specimen_count:
+            return self.splits.split_at(place)
+        return "val_calib" if place < 0.5 else "val_test"  # noqa: PLR2004 -- half of each
 
 
 class TaskFile(Section):

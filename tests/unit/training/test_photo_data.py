@@ -8,7 +8,7 @@ import torch
 from small_dataset import SIZE_PX, write_small_dataset
 
 from server.imaging import prepare
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, turn_and_flip
 from training.dataset import PhotoRecord
 from training.photo_cache import open_prepared_photos
 from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader, select_split
@@ -102,3 +102,26 @@ def test_augmentation_keeps_shape_and_type(train_split: PhotoSplit) -> None:
     assert results[0].dtype == torch.uint8
     assert not torch.equal(results[0], images)
     assert torch.equal(results[0], results[1])
+
+
+def test_turns_and_flips_draw_all_eight_symmetries() -> None:
+    """Each photo is one of its eight symmetric versions, and all of them turn up."""
+    photo = torch.arange(12, dtype=torch.uint8).reshape(3, 2, 2)
+    symmetries = {
+        tuple(turned.flatten().tolist())
+        for turns in range(4)
+        for turned in (photo.rot90(turns, dims=(1, 2)), photo.rot90(turns, dims=(1, 2)).flip(2))
+    }
+    torch.manual_seed(1)
+    drawn = turn_and_flip(photo.expand(400, -1, -1, -1))
+    assert {tuple(each.flatten().tolist()) for each in drawn} == symmetries
+    assert len(symmetries) == 8
+
+
+def test_changes_without_a_share_leave_only_the_symmetries(train_split: PhotoSplit) -> None:
+    """A recipe with shares of 0 moves no pixel's value."""
+    images, _ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
+    section = AugmentationSection(rotation_degrees=0, shift_share=0, scale_share=0, colour_share=0)
+    changed = Augmentation(section)(images)
+    for before, after in zip(images, changed, strict=True):
+        assert torch.equal(before.flatten().sort().values, after.flatten().sort().values)

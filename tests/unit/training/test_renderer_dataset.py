@@ -21,7 +21,8 @@ from training.task_file import SPLITS, TASKS_FOLDER, TaskFile, load_task_file
 def task() -> TaskFile:
     """The task with few specimens."""
     whole = load_task_file("cannabis")
-    return whole.model_copy(update={"data": whole.data.model_copy(update={"specimen_count": 6})})
+    few = {"specimen_count": 6, "proof_specimen_count": 0}
+    return whole.model_copy(update={"data": whole.data.model_copy(update=few)})
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +75,24 @@ def test_a_missing_dataset_names_the_command_that_makes_it(tmp_path: Path) -> No
 def test_a_specimen_never_straddles_two_splits() -> None:
     """The split is a function of the specimen's name, and the shares are those stated, within two points."""
     whole = load_task_file("cannabis")
-    splits = whole.data.splits
-    names = [f"s{index:06d}" for index in range(whole.data.specimen_count)]
+    data = whole.data
+    names = [f"s{index:06d}" for index in range(data.specimen_count)]
     found: dict[str, set[str]] = defaultdict(set)
-    for name in (*names, *names):
-        found[name].add(splits.split_of(whole.id, name))
+    for index, name in (*enumerate(names), *enumerate(names)):
+        found[name].add(data.split_of(whole.id, name, index=index))
     assert all(len(each) == 1 for each in found.values())
     counts = Counter(each.pop() for each in found.values())
     for split in SPLITS:
-        assert counts[split] / len(names) == pytest.approx(splits.of(split), abs=0.02)
+        assert counts[split] / len(names) == pytest.approx(data.splits.of(split), abs=0.02)
+
+
+def test_proof_specimens_only_calibrate_and_test() -> None:
+    """They are halved between val_calib and val_test; training and the choice of a checkpoint never see them."""
+    whole = load_task_file("cannabis")
+    places = range(whole.data.specimen_count, whole.data.all_specimen_count)
+    counts = Counter(whole.data.split_of(whole.id, f"s{index:06d}", index=index) for index in places)
+    assert set(counts) == {"val_calib", "val_test"}
+    assert counts["val_calib"] / len(places) == pytest.approx(0.5, abs=0.02)
 
 
 def test_changed_parameters_are_refused_with_their_cure(tmp_path: Path) -> None:
