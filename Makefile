@@ -37,6 +37,10 @@ dev: $(DEV_ENV)/.complete ## Make the environment for training, building and tes
 test: lint ## Lint, types, import contracts and all tests.
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
 
+.PHONY: soak
+soak: $(DEV_ENV)/.complete ## The long suites: statistical promises and faults. They print their tables.
+	$(BIN)/python -m pytest -m soak -s
+
 .PHONY: bench
 bench: $(DEV_ENV)/.complete ## Measure the gateway against the bare Triton ensemble, as ratios of one run.
 	$(BIN)/python -m loadtests.bench

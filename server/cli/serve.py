@@ -112,6 +112,7 @@ class _Progress:
         self._status: Status | None = None
         self._stage: Stage | None = None
         self._since_s = 0.0
+        self._was_cut_short = False
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +123,11 @@ class _Progress:
     def observe(self, stage: Stage) -> None:
         """Ends the line of the last stage and begins that of the next."""
         self._stop_spinning()
-        if self._stage is not None and self._stage not in _QUIET_STAGES:
-            # Draining straight from a stage before serving: that stage did not come to its end.
-            mark = "[red]✗[/]" if stage is Stage.DRAINING else "[green]✓[/]"
+        if self._stage is not None and self._stage not in _QUIET_STAGES and not self._was_cut_short:
+            # Draining straight from a stage before serving: that stage did not come to its end, and what is
+            # tidied up after it is of no interest.
+            self._was_cut_short = stage is Stage.DRAINING
+            mark = "[red]✗[/]" if self._was_cut_short else "[green]✓[/]"
             self._console.print(f"{mark} {self._stage.value} [dim]{time.monotonic() - self._since_s:.1f} s[/]")
         self._stage, self._since_s = stage, time.monotonic()
         if stage not in _QUIET_STAGES:

@@ -27,13 +27,14 @@ from loupe.errors import InvalidRequestError, LoupeError, NotFoundError, Unavail
 from loupe.retry import Retry
 from server.domain.calibration import softmax
 from server.imaging import prepare
-from server.triton.processes import own_processes
+from server.triton.processes import Process, own_processes
 from server.triton.run_directory import SHARED_MEMORY
 
 pytestmark = pytest.mark.integration
 
 NO_RETRY = Retry(max_attempts=1)
 ORIENTATION_TAG = 0x0112
+STUB = "triton_python_backend_stub"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,29 @@ def traces(run_name: str) -> list[str]:
     """Returns what is left of a gateway's Triton: shared memory and processes."""
     memory = [each.name for each in SHARED_MEMORY.iterdir() if each.name.startswith(run_name)]
     return memory + [" ".join(each.command()) for each in own_processes() if run_name in " ".join(each.command())]
+
+
+def triton_processes(run_name: str, program: str) -> list[Process]:
+    """Returns the processes of a gateway's Triton that run this program."""
+    return [
+        each
+        for each in own_processes()
+        if Path((each.command() or ["?"])[0]).name == program
+        and any(run_name in argument for argument in each.command())
+    ]
+
+
+async def answered(client: AsyncLoupeClient, failures: list[LoupeError]) -> bool:
+    """Whether a call is answered in full, and within two seconds either way; keeps the error if it is not."""
+    await asyncio.sleep(0.02)
+    began_s = time.monotonic()
+    try:
+        answer = await client.inspect(toy_photo(), task="bread", timeout_s=5)
+    except LoupeError as error:
+        failures.append(error)
+        assert time.monotonic() - began_s < 2
+        return False
+    return not answer.trace.degraded
 
 
 async def test_an_answer_is_the_engines_own(served: Served) -> None:
@@ -280,32 +304,39 @@ def test_ctrl_c_ends_it_cleanly(own_served: Served) -> None:
 async def test_a_killed_triton_is_served_around(own_served: Served) -> None:
     """Calls in between end UNAVAILABLE with RetryInfo, none hangs, and ten seconds later all is well."""
     run_name = own_served.run_name
-    [triton] = [
-        each
-        for each in own_processes()
-        if Path((each.command() or ["?"])[0]).name == "tritonserver"
-        and any(run_name in argument for argument in each.command())
-    ]
+    [triton] = triton_processes(run_name, "tritonserver")
     async with own_served.client() as client:
         await client.inspect(toy_photo(), task="bread")
-        os.kill(triton.pid, signal.SIGKILL)
+        triton.end()
         killed_s = time.monotonic()
         failures: list[LoupeError] = []
-        while True:
-            began_s = time.monotonic()
-            try:
-                answer = await client.inspect(toy_photo(), task="bread", timeout_s=5)
-            except LoupeError as error:
-                failures.append(error)
-                assert time.monotonic() - began_s < 2
-            else:
-                if not answer.trace.degraded and failures:
-                    break
+        while not (await answered(client, failures) and failures):
             assert time.monotonic() - killed_s < 10
-            await asyncio.sleep(0.02)
         await client.wait_until_serving(timeout_s=10)
     assert {type(each) for each in failures} == {UnavailableError}
     assert all(each.reason == "BACKEND_UNAVAILABLE" and each.retry_after_s for each in failures)
+    assert own_served.stop() == 0
+    assert traces(run_name) == []
+
+
+async def test_a_killed_stub_is_served_around(own_served: Served) -> None:
+    """Calls that it takes down end UNAVAILABLE with RetryInfo, none hangs, and in three seconds it is replaced."""
+    run_name = own_served.run_name
+    stubs = triton_processes(run_name, STUB)
+    async with own_served.client() as client:
+        await client.inspect(toy_photo(), task="bread")
+        stubs[0].end()
+        killed_s = time.monotonic()
+        failures: list[LoupeError] = []
+        is_well = False
+        while not is_well:
+            was_answered = await answered(client, failures)
+            living = triton_processes(run_name, STUB)
+            is_well = was_answered and len(living) == len(stubs) and stubs[0] not in living
+            assert time.monotonic() - killed_s < 3
+        for _ in range(20):
+            await client.inspect(toy_photo(), task="bread")
+    assert all(isinstance(each, UnavailableError) and each.retry_after_s for each in failures)
     assert own_served.stop() == 0
     assert traces(run_name) == []
 
