@@ -48,7 +48,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
     deadlines = DeadlinePolicy(settings.default_deadline_s, settings.longest_deadline_s)
     server = GatewayServer(
         # What it does not implement yet, the interceptor refuses.
-        inspection=InspectionServicer(router, deadlines, clock),  # type: ignore[abstract]
+        inspection=InspectionServicer(router, deadlines, clock, stream_in_flight=settings.stream_in_flight),  # type: ignore[abstract]
         task=TaskServicer(catalog, door),
         interceptor=CallInterceptor(clock, on_call),
         options=ServerOptions(

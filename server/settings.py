@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     max_concurrent_calls: int = Field(default=1024, ge=1, le=65536)
     """Calls that the server reads at once; more are refused before they are read."""
 
+    stream_in_flight: int = Field(default=8, ge=1, le=256)
+    """Photos of one stream that are answered at once; the next is read when an answer has left."""
+
     default_deadline_s: float = Field(default=10.0, gt=0, le=3600)
     """The deadline of a call that names none, in seconds."""
 

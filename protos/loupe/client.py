@@ -7,7 +7,7 @@ connection and takes many calls at once: make it once and share it.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Final, Self, TypeVar, Unpack
 
 import grpc
@@ -25,6 +25,7 @@ from loupe.options import (
     task_name,
 )
 from loupe.retry import Retry
+from loupe.streaming import StreamedAnswer, remembered, streamed_answer, streamed_request
 from loupe.v1 import inspection_service_pb2 as inspection_pb
 from loupe.v1 import inspection_service_pb2_grpc as inspection_grpc
 from loupe.v1 import task_service_pb2 as task_pb
@@ -96,6 +97,46 @@ class LoupeClient:
     ) -> inspection_pb.InspectImageResponse:
         """Sends a request as it is; arguments and errors are those of `inspect`."""
         return self._call(self._inspection.InspectImage, request, timeout_s)
+
+    def inspect_all(
+        self,
+        photos: Iterable[Photo],
+        *,
+        task: str,
+        photo_timeout_s: float | None = None,
+        timeout_s: float | None = None,
+        **fields: Unpack[InspectFields],
+    ) -> Iterator[StreamedAnswer]:
+        """Inspects many photos on one call; yields what became of each as soon as it is known, in any order.
+
+        Nothing is tried again: a photo whose `error` is worth a retry can be sent once more.
+
+        Args:
+            photos: Read as fast as the server takes them, by another thread.
+            task: The task's id or resource name.
+            photo_timeout_s: The time allowed for each photo; the client's own if None.
+            timeout_s: The time allowed for all of them together; no limit if None.
+            **fields: See `InspectFields`.
+
+        Raises:
+            LoupeError: The whole stream failed; see `loupe.errors`.
+            Exception: What `photos` raised, e.g. OSError for a file that cannot be read.
+        """
+        each_s = self._options.timeout_s if photo_timeout_s is None else photo_timeout_s
+        unreadable: list[Exception] = []
+
+        def messages() -> Iterator[inspection_pb.StreamInspectImagesRequest]:
+            with remembered(unreadable):
+                for index, photo in enumerate(photos):
+                    yield streamed_request(index, photo, task=task, timeout_s=each_s, **fields)
+
+        call = self._inspection.StreamInspectImages(messages(), timeout=timeout_s, metadata=self._options.metadata())
+        try:
+            yield from map(streamed_answer, call)
+        except grpc.RpcError as error:
+            raise next(iter(unreadable), None) or error_of(error) from error
+        finally:
+            call.cancel()
 
     def list_tasks(self, *, timeout_s: float | None = None) -> list[task_pb.Task]:
         """Returns all tasks that are served.
@@ -200,6 +241,40 @@ class AsyncLoupeClient:
         """Sends a request as it is; arguments and errors are those of `inspect`."""
         return await self._call(self._inspection.InspectImage, request, timeout_s)
 
+    async def inspect_all(
+        self,
+        photos: Iterable[Photo] | AsyncIterable[Photo],
+        *,
+        task: str,
+        photo_timeout_s: float | None = None,
+        timeout_s: float | None = None,
+        **fields: Unpack[InspectFields],
+    ) -> AsyncIterator[StreamedAnswer]:
+        """Inspects many photos on one call; arguments, answers and errors are those of `LoupeClient.inspect_all`."""
+        each_s = self._options.timeout_s if photo_timeout_s is None else photo_timeout_s
+        unreadable: list[Exception] = []
+
+        async def messages() -> AsyncIterator[inspection_pb.StreamInspectImagesRequest]:
+            index = 0
+            with remembered(unreadable):
+                async for photo in _each(photos):
+                    yield streamed_request(index, photo, task=task, timeout_s=each_s, **fields)
+                    index += 1
+
+        call = self._inspection.StreamInspectImages(messages(), timeout=timeout_s, metadata=self._options.metadata())
+        try:
+            async for response in call:
+                yield streamed_answer(response)
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        except asyncio.CancelledError:
+            # grpc.aio cancels a call whose requests cannot be read.
+            if unreadable:
+                raise unreadable[0] from None
+            raise
+        finally:
+            call.cancel()
+
     async def list_tasks(self, *, timeout_s: float | None = None) -> list[task_pb.Task]:
         """Returns all tasks that are served.
 
@@ -254,6 +329,16 @@ class AsyncLoupeClient:
             except grpc.RpcError as error:
                 delay_s = _delay_s(self._options.retry, error, attempt, until_s)
             await asyncio.sleep(delay_s)
+
+
+async def _each(photos: Iterable[Photo] | AsyncIterable[Photo]) -> AsyncIterator[Photo]:
+    """Yields photos from either kind of source."""
+    if isinstance(photos, AsyncIterable):
+        async for photo in photos:
+            yield photo
+    else:
+        for photo in photos:
+            yield photo
 
 
 def _delay_s(retry: Retry, error: grpc.RpcError, attempt: int, until_s: float) -> float:

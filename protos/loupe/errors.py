@@ -128,21 +128,30 @@ _CLASSES: Final[Mapping[grpc.StatusCode, type[LoupeError]]] = {
 }
 
 
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
 def error_of(error: grpc.RpcError) -> LoupeError:
     """Returns the typed error of a failed call."""
     code = error.code()
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
     content = next((value for key, value in metadata if key == _DETAILS_KEY), b"")
-    failure = _failure(code, error.details() or "", content)
+    message = error.details() or ""
+    try:
+        status = status_pb2.Status.FromString(content if isinstance(content, bytes) else b"")
+        failure = _failure(code, message, status)
+    except DecodeError:  # damaged details add nothing
+        failure = Failure(code, message)
     return _CLASSES.get(code, LoupeError)(failure)
 
 
-def _failure(code: grpc.StatusCode, message: str, content: str | bytes) -> Failure:
-    """Reads a serialised `google.rpc.Status`; one that is absent or damaged adds nothing."""
-    try:
-        status = status_pb2.Status.FromString(content if isinstance(content, bytes) else b"")
-    except DecodeError:
-        return Failure(code, message)
+def error_of_status(status: status_pb2.Status) -> LoupeError:
+    """Returns the typed error that a status states, as it stands in the answers of a stream."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _CLASSES.get(code, LoupeError)(_failure(code, status.message, status))
+
+
+def _failure(code: grpc.StatusCode, message: str, status: status_pb2.Status) -> Failure:
     info = error_details_pb2.ErrorInfo()
     request = error_details_pb2.RequestInfo()
     retry = error_details_pb2.RetryInfo()

@@ -10,12 +10,14 @@ import inspect
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
 
 from server.domain.errors import InvalidRequestError, Violation
 from server.domain.ports import Clock
@@ -35,6 +37,9 @@ OnCall = Callable[[str, str, float, str], None]
 """Is told of each call that has ended: method, status code, duration in seconds, request id. Must not block."""
 
 Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
+
+_CALL: Final[ContextVar[tuple[str, str]]] = ContextVar("call")
+"""Method and request id of the call under way."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -73,6 +78,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # What no servicer implements is a plain function in the generated base class.
         if handler is not None and inspect.iscoroutinefunction(handler.unary_unary):
             return grpc.unary_unary_rpc_method_handler(self._answering(method, handler))
+        if handler is not None and inspect.iscoroutinefunction(handler.stream_stream):
+            return grpc.stream_stream_rpc_method_handler(
+                self._streaming(method, handler), response_serializer=handler.response_serializer
+            )
         if handler is not None and handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(_refusing(method))
         return grpc.unary_unary_rpc_method_handler(_refusing(method))
@@ -82,14 +91,33 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
         behave = cast("Behaviour", handler.unary_unary)
         serialise = cast("Callable[[Message], bytes]", handler.response_serializer)
-        clock, on_call, name = self._clock, self._on_call, method.removeprefix("/")
 
         async def answer(content: bytes, context: Context) -> bytes:
+            return serialise(await behave(_parsed(parse, content), context))
+
+        return self._accounted(method, answer)
+
+    def _streaming(self, method: str, handler: Handler) -> Behaviour:
+        """Returns the behaviour of a method that reads bytes, and writes messages while it runs."""
+        parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
+        behave = cast("Behaviour", handler.stream_stream)
+
+        async def answer(contents: AsyncIterator[bytes], context: Context) -> None:
+            await behave((_parsed(parse, each) async for each in contents), context)
+
+        return self._accounted(method, answer)
+
+    def _accounted(self, method: str, behave: Behaviour) -> Behaviour:
+        """Returns a behaviour that gives calls an id, failures a status, and tells of each call that has ended."""
+        clock, on_call, name = self._clock, self._on_call, method.removeprefix("/")
+
+        async def answer(request: Any, context: Context) -> Any:
             began_s = clock.monotonic_s()
             request_id = _request_id(context)
+            _CALL.set((name, request_id))
             code = "OK"
             try:
-                response = serialise(await behave(_parsed(parse, content), context))
+                response = await behave(request, context)
                 context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
                 return response  # noqa: TRY300
             except asyncio.CancelledError:
@@ -97,7 +125,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:
                 code = row_of(error).code.name
-                await _abort(context, error, request_id=request_id, method=name)
+                await _abort(context, error)
                 raise  # unreachable: aborting raises
             finally:
                 on_call(name, code, clock.monotonic_s() - began_s, request_id)
@@ -110,7 +138,8 @@ def _refusing(method: str) -> Behaviour:
     name = method.removeprefix("/")
 
     async def refuse(_: object, context: Context) -> None:
-        await _abort(context, MethodNotImplementedError(name), request_id=_request_id(context), method=name)
+        _CALL.set((name, _request_id(context)))
+        await _abort(context, MethodNotImplementedError(name))
 
     return refuse
 
@@ -122,19 +151,26 @@ def _parsed(parse: Callable[[bytes], Message], content: bytes) -> Message:
         raise InvalidRequestError(Violation("", "the message is not a valid protobuf of this method")) from error
 
 
-async def _abort(context: Context, error: Exception, *, request_id: str, method: str) -> None:
-    """Ends a call with the status of an error; what callers may not see is logged."""
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
+def status_for_caller(error: Exception) -> status_pb2.Status:
+    """Returns the status of an error in the call under way, and logs what callers may not see."""
+    method, request_id = _CALL.get()
     row = row_of(error)
     if row.code is grpc.StatusCode.INTERNAL:
         _LOG.error("%s failed, request %s", method, request_id, exc_info=error)
     elif row.code is grpc.StatusCode.UNAVAILABLE:
         _LOG.warning("%s: %s, request %s", method, error, request_id)
-    status = status_of(error, request_id=request_id)
+    return status_of(error, request_id=request_id)
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    """Ends the call under way with the status of an error."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    status = status_for_caller(error)
+    _, request_id = _CALL.get()
     # Aborting replaces trailing metadata that was set before.
     metadata = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, request_id))
-    await context.abort(row.code, status.message, trailing_metadata=metadata)
+    await context.abort(row_of(error).code, status.message, trailing_metadata=metadata)
 
 
 def _request_id(context: Context) -> str:

@@ -6,7 +6,7 @@ Whether a task, head or tier exists is not a matter of form; the service says so
 import math
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 from loupe.v1 import inspection_service_pb2 as inspection_pb
@@ -20,6 +20,7 @@ MAX_ALTERNATIVES: Final = 100
 MAX_HEADS: Final = 64
 MAX_ID_LENGTH: Final = 63
 MAX_TEXT_LENGTH: Final = 128
+MAX_CORRELATION_ID_LENGTH: Final = 64
 MAX_ANNOTATIONS: Final = 16
 MAX_ANNOTATION_KEY_LENGTH: Final = 64
 MAX_ANNOTATION_VALUE_LENGTH: Final = 256
@@ -55,6 +56,31 @@ def inspection_request(message: inspection_pb.InspectImageRequest) -> Inspection
         device_tier=message.device_prediction.tier if message.HasField("device_prediction") else None,
         include_attention=message.include_attention_map,
     )
+
+
+def photo_of_stream(
+    message: inspection_pb.StreamInspectImagesRequest, under_way: Container[str]
+) -> tuple[inspection_pb.InspectImageRequest, float | None]:
+    """Returns the request in a stream's message, and the seconds that it allows, or None if it does not say.
+
+    Args:
+        message: One message of a stream.
+        under_way: The correlation ids of the stream's photos that have not been answered yet.
+
+    Raises:
+        InvalidRequestError: Id or time is malformed; carries every violation.
+    """
+    violations = []
+    if not 1 <= len(message.correlation_id) <= MAX_CORRELATION_ID_LENGTH:
+        violations.append(Violation("correlation_id", f"must have 1 to {MAX_CORRELATION_ID_LENGTH} characters"))
+    elif message.correlation_id in under_way:
+        violations.append(Violation("correlation_id", "belongs to a photo of this stream that has no answer yet"))
+    timeout_s = message.timeout.seconds + message.timeout.nanos / 1e9 if message.HasField("timeout") else None
+    if timeout_s is not None and timeout_s <= 0:
+        violations.append(Violation("timeout", "must be above 0 seconds, or unset"))
+    if violations:
+        raise InvalidRequestError(*violations)
+    return message.inspect_image, timeout_s
 
 
 def task_id(name: str, *, field: str = "task") -> str:

@@ -158,16 +158,6 @@ async def test_methods_of_later_issues_are_unimplemented(gateway: Gateway, metho
     assert reason_of(error.value) == "METHOD_NOT_IMPLEMENTED"
 
 
-async def test_the_stream_is_unimplemented(gateway: Gateway) -> None:
-    """A stream is refused as a call is."""
-    stub = pb_grpc.InspectionServiceStub(gateway.channel)
-    call = stub.StreamInspectImages(timeout=10)
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await call.read()
-    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert reason_of(error.value) == "METHOD_NOT_IMPLEMENTED"
-
-
 async def test_services_of_later_issues_are_unimplemented(gateway: Gateway) -> None:
     """The contract names them, this server does not have them yet."""
     stub = feedback_grpc.FeedbackServiceStub(gateway.channel)
