@@ -18,6 +18,7 @@ from server.service.catalog import Catalog
 from server.service.deadline import DeadlinePolicy
 from server.service.door import Door
 from server.service.router import Router, RouterOptions
+from server.service.tier_runner import TierLimits
 from server.settings import Settings
 
 _RANDOM_KEY_BYTES = 32
@@ -72,8 +73,11 @@ def _router_options(settings: Settings) -> RouterOptions:
             likely=settings.recommend_likely,
             retake_suggested=settings.recommend_retake_suggested,
         ),
-        admission=AdmissionLimits(settings.admission_in_flight, settings.admission_waiting),
-        answer_reserve_s=settings.answer_reserve_s,
+        tier=TierLimits(
+            admission=AdmissionLimits(settings.admission_in_flight, settings.admission_waiting),
+            answer_reserve_s=settings.answer_reserve_s,
+            patience_s=settings.escalation_patience_s,
+        ),
     )
 
 

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     answer_reserve_s: float = Field(default=0.02, ge=0, le=10)
     """What a stronger tier leaves of the caller's time, so that a weaker answer still arrives, in seconds."""
 
+    escalation_patience_s: float = Field(default=1.5, ge=0.25, le=60)
+    """The longest that a stronger tier is waited for, queue included, in seconds; then the weaker answer goes out."""
+
     drain_grace_s: float = Field(default=20.0, ge=0, le=600)
     """How long calls in flight may take to finish once the gateway is told to stop, in seconds."""
 

@@ -5,8 +5,9 @@ A failed escalation keeps the best answer so far; only a failed first tier is an
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from server.domain.answer import RecommendationBounds, TierAnswer, answer_tier, recommend
 from server.domain.cascade import DEGRADED_REASONS, Decision, StopReason, decide, plan_tiers
@@ -18,13 +19,14 @@ from server.domain.errors import (
 )
 from server.domain.inspection_id import ENTROPY_BYTES, InspectionIds
 from server.domain.ports import Clock, Engines
+from server.domain.prediction import RawPrediction
 from server.domain.release import Release, TierRelease
 from server.domain.task import Task
-from server.service.admission import Admission, AdmissionLimits
 from server.service.catalog import Catalog
 from server.service.deadline import Deadline
 from server.service.door import Door
 from server.service.inspection import Inspection, InspectionRequest, TierRun, Trace
+from server.service.tier_runner import TierLimits, TierRunner
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,14 +42,11 @@ class RouterOptions:
 
     Attributes:
         bounds: The confidences that each recommendation takes.
-        admission: How much work each tier takes.
-        answer_reserve_s: What a stronger tier must leave of the caller's time, so that a weaker answer
-            still arrives if it fails; at least 0.
+        tier: How much work each tier takes, and how long a stronger one is waited for.
     """
 
     bounds: RecommendationBounds = field(default_factory=RecommendationBounds)
-    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
-    answer_reserve_s: float = 0.02
+    tier: TierLimits = field(default_factory=TierLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Router:
         self._ids = ids
         self._clock = clock
         self._options = options or RouterOptions()
-        self._admissions: dict[str, Admission] = {}
+        self._runners: dict[str, TierRunner] = {}
 
     async def inspect(self, request: InspectionRequest, deadline: Deadline) -> Inspection:
         """Answers one photo.
@@ -158,9 +157,8 @@ class Router:
         runs: list[TierRun] = []
         best: TierAnswer | None = None
         for tier in plan.tiers:
-            reserve_s = 0.0 if best is None else self._options.answer_reserve_s
             try:
-                answer, decision, run = await self._run(request, plan, tier, deadline, reserve_s)
+                answer, decision, run = await self._run(request, plan, tier, deadline, is_first=best is None)
             except Exception as error:
                 if best is None:
                     raise
@@ -172,37 +170,31 @@ class Router:
         raise AssertionError("decide() stops at the last tier of every plan")
 
     async def _run(
-        self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, reserve_s: float
+        self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, *, is_first: bool
     ) -> tuple[TierAnswer, Decision, TierRun]:
         began_s = self._clock.monotonic_s()
-        remaining_s = deadline.remaining_s() - reserve_s
-        if remaining_s <= 0:
-            raise DeadlineExpiredError(f"no time is left for tier {tier.tier}")
-        admission = self._admission_of(tier)
-        await admission.enter(remaining_s)
-        entered_s = self._clock.monotonic_s()
-        ran_s = None
-        try:
-            raw = await self._engines.infer(
+        runner = self._runner_of(tier)
+
+        def infer(timeout_s: float) -> Coroutine[Any, Any, RawPrediction]:
+            return self._engines.infer(
                 tier.engine,
                 request.photo,
                 heads=plan.needed_heads,
                 with_attention=request.include_attention,
-                timeout_s=remaining_s - (entered_s - began_s),
+                timeout_s=timeout_s,
             )
-            ran_s = self._clock.monotonic_s() - entered_s
-        finally:
-            admission.leave(ran_s=ran_s)
+
+        raw = await (runner.run if is_first else runner.escalate)(infer, deadline)
         answer = answer_tier(plan.release.task, tier, raw, plan.needed_heads)
         decision = decide(plan.release, tier, request.policy, answer.decision_confidences(plan.release.task))
         return answer, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
 
-    def _admission_of(self, tier: TierRelease) -> Admission:
+    def _runner_of(self, tier: TierRelease) -> TierRunner:
         model = tier.engine.model
-        admission = self._admissions.get(model)
-        if admission is None:
-            admission = self._admissions[model] = Admission(f"tier {tier.tier}", self._options.admission)
-        return admission
+        runner = self._runners.get(model)
+        if runner is None:
+            runner = self._runners[model] = TierRunner(tier.tier, self._options.tier, self._clock)
+        return runner
 
 
 def _requested_heads(task: Task, wanted: tuple[str, ...]) -> tuple[str, ...]:

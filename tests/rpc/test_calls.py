@@ -16,6 +16,7 @@ from loupe.v1 import inspection_service_pb2_grpc as pb_grpc
 from server.service.admission import AdmissionLimits
 from server.service.deadline import DeadlinePolicy
 from server.service.router import RouterOptions
+from server.service.tier_runner import TierLimits
 
 from .conftest import Gateway, StartGateway
 
@@ -103,7 +104,7 @@ async def test_a_caller_that_goes_away_frees_its_place(
     start_gateway: StartGateway, request_message: pb.InspectImageRequest
 ) -> None:
     """With one place and no waiting room, the next caller gets in as soon as the first is gone."""
-    gateway = await start_gateway(options=RouterOptions(admission=AdmissionLimits(1, 0)))
+    gateway = await start_gateway(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 0))))
     gate = Gate()
     gateway.engines.default = gate
     first = asyncio.create_task(gateway.client.inspect_image(request_message))
@@ -116,7 +117,7 @@ async def test_a_caller_that_goes_away_frees_its_place(
 
 async def test_a_full_gateway_sheds(start_gateway: StartGateway, request_message: pb.InspectImageRequest) -> None:
     """Beyond places and waiting room: RESOURCE_EXHAUSTED at once, and the others are answered."""
-    gateway = await start_gateway(options=RouterOptions(admission=AdmissionLimits(1, 2)))
+    gateway = await start_gateway(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 2))))
     gate = Gate()
     gateway.engines.default = gate
     calls = [asyncio.create_task(gateway.client.inspect_image(request_message)) for _ in range(6)]

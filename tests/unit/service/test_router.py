@@ -32,6 +32,7 @@ from server.service.deadline import Deadline
 from server.service.door import Door
 from server.service.inspection import Inspection, InspectionRequest
 from server.service.router import Router, RouterOptions
+from server.service.tier_runner import TierLimits
 
 TIERS = ("fast", "medium", "full")
 REQUEST = InspectionRequest(task="bread", photo=b"photo")
@@ -175,7 +176,7 @@ async def test_a_device_hint_starts_behind_its_tier(
         (BackendUnavailableError("gone"), StopReason.TIER_UNAVAILABLE),
         (EngineFailedError("bread_r1_medium", "nan"), StopReason.TIER_UNAVAILABLE),
         (PhotoRefusedError("UNDECODABLE"), StopReason.TIER_UNAVAILABLE),
-        (DeadlineExpiredError("late"), StopReason.DEADLINE),
+        (DeadlineExpiredError("late"), StopReason.TIER_UNAVAILABLE),  # it took longer than it should
         (OverloadedError("tier medium", retry_after_s=1), StopReason.OVERLOAD),
         (ZeroDivisionError("a bug"), StopReason.TIER_UNAVAILABLE),
     ],
@@ -219,7 +220,7 @@ async def test_no_time_means_no_engine() -> None:
 
 async def test_an_engine_gets_the_remaining_time() -> None:
     """The first tier may use all of it; a stronger one leaves enough for the answer to arrive."""
-    bench = Bench(options=RouterOptions(answer_reserve_s=0.5))
+    bench = Bench(options=RouterOptions(tier=TierLimits(answer_reserve_s=0.5, patience_s=9.0)))
     bench.engines.answers = {"fast": taking(bench, 4.0, UNSURE), "medium": SURE}
     await bench.inspect(time_s=10.0)
     assert [each.timeout_s for each in bench.engines.calls] == pytest.approx([10.0, 5.5])
@@ -227,7 +228,7 @@ async def test_an_engine_gets_the_remaining_time() -> None:
 
 async def test_too_little_time_does_not_escalate() -> None:
     """When only the reserve is left, the answer goes out."""
-    bench = Bench(options=RouterOptions(answer_reserve_s=0.5))
+    bench = Bench(options=RouterOptions(tier=TierLimits(answer_reserve_s=0.5)))
     bench.engines.answers = {"fast": taking(bench, 9.6, UNSURE)}
     inspection = await bench.inspect(time_s=10.0)
     assert bench.visited == ["fast"]
@@ -238,7 +239,7 @@ async def test_too_little_time_does_not_escalate() -> None:
 async def test_a_tier_runs_no_more_at_once_than_admitted() -> None:
     """The rest waits, and everyone is answered."""
     gate = Gate()
-    bench = Bench(options=RouterOptions(admission=AdmissionLimits(2, 10)), fast=gate)
+    bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(2, 10))), fast=gate)
     calls = [asyncio.create_task(bench.inspect()) for _ in range(8)]
     await gate.entered.wait()
     gate.open()
@@ -249,7 +250,7 @@ async def test_a_tier_runs_no_more_at_once_than_admitted() -> None:
 async def test_a_full_first_tier_refuses() -> None:
     """Shed at the door of the first tier, with the time to come back."""
     gate = Gate()
-    bench = Bench(options=RouterOptions(admission=AdmissionLimits(1, 0)), fast=gate)
+    bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 0))), fast=gate)
     running = asyncio.create_task(bench.inspect())
     await gate.entered.wait()
     with pytest.raises(OverloadedError, match="tier fast"):
@@ -261,7 +262,7 @@ async def test_a_full_first_tier_refuses() -> None:
 async def test_a_full_stronger_tier_degrades() -> None:
     """Each tier has its own places; a full one costs the answer its strength and not its existence."""
     gate = Gate()
-    bench = Bench(options=RouterOptions(admission=AdmissionLimits(1, 0)), fast=UNSURE, medium=gate)
+    bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 0))), fast=UNSURE, medium=gate)
     running = asyncio.create_task(bench.inspect())
     await gate.entered.wait()
     inspection = await bench.inspect()
@@ -273,7 +274,7 @@ async def test_a_full_stronger_tier_degrades() -> None:
 async def test_a_caller_that_goes_away_frees_its_place() -> None:
     """A cancelled request is cancelled at the engine, and the next one runs."""
     gate = Gate()
-    bench = Bench(options=RouterOptions(admission=AdmissionLimits(1, 0)), fast=gate)
+    bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 0))), fast=gate)
     running = asyncio.create_task(bench.inspect())
     await gate.entered.wait()
     running.cancel()
