@@ -45,7 +45,7 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
     """
     with tempfile.TemporaryDirectory(prefix="loupe-bench-") as run_root:
         address = f"127.0.0.1:{_free_port()}"
-        chosen = {"LISTEN": address, "RUN_ROOT": run_root, **settings}
+        chosen = {"LISTEN": address, "METRICS_LISTEN": "127.0.0.1:0", "RUN_ROOT": run_root, **settings}
         environment = {**os.environ, **{f"LOUPE_{name.upper()}": value for name, value in chosen.items()}}
         gateway = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", "serve", "--no-sample", env=environment, stdout=asyncio.subprocess.DEVNULL

@@ -8,6 +8,7 @@ import asyncio
 import enum
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol, Self
 
 from server.domain.release import Release
@@ -78,6 +79,7 @@ class App:
         catalog: Catalog,
         door: Door,
         drain_grace_s: float,
+        surroundings: AbstractContextManager[object] | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -88,7 +90,9 @@ class App:
             catalog: Is told what serves.
             door: Lets requests in while the gateway serves.
             drain_grace_s: How long calls in flight may take to finish.
+            surroundings: Entered before anything else and left last.
         """
+        self._surroundings = surroundings or nullcontext()
         self._server = server
         self._backend = backend
         self._load_releases = load_releases
@@ -105,11 +109,11 @@ class App:
 
         Raises:
             ListenError: The address is taken, or is none.
-            StartError: There is nothing to serve.
+            StartError: There is nothing to serve, or the surroundings cannot be entered.
             ReleaseRefusedError: A release must not be served.
             TritonSetupError: This machine or environment cannot run Triton.
         """
-        with StopSignals() as stop:
+        with self._surroundings, StopSignals() as stop:
             changes: asyncio.Queue[bool] = asyncio.Queue()
             health = asyncio.create_task(self._follow_health(changes))
             try:

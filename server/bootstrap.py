@@ -1,17 +1,21 @@
 """Puts the gateway together: the only file that knows which class stands behind each role."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from server.adapters.clock import SystemClock
+from server.adapters.metrics import Metrics
 from server.adapters.newest_releases import load_newest_releases
 from server.adapters.triton_backend import TritonBackend
-from server.app import App
+from server.app import App, StartError
 from server.domain.answer import RecommendationBounds
 from server.domain.inspection_id import InspectionIds
 from server.rpc.inspection_servicer import InspectionServicer
 from server.rpc.interceptors import CallInterceptor, OnCall
 from server.rpc.server import GatewayServer, ServerOptions, TlsFiles
+from server.rpc.status import row_of
 from server.rpc.task_servicer import TaskServicer
 from server.service.admission import AdmissionLimits
 from server.service.catalog import Catalog
@@ -46,10 +50,22 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         clock=clock,
         options=_router_options(settings),
     )
+    metrics = Metrics(
+        settings.metrics_listen,
+        code_of=lambda error: row_of(error).code.name,
+        read_tasks=catalog.task_ids,
+        read_loads=router.loads,
+    )
     deadlines = DeadlinePolicy(settings.default_deadline_s, settings.longest_deadline_s)
     server = GatewayServer(
         # What it does not implement yet, the interceptor refuses.
-        inspection=InspectionServicer(router, deadlines, clock, stream_in_flight=settings.stream_in_flight),  # type: ignore[abstract]
+        inspection=InspectionServicer(  # type: ignore[abstract]
+            router,
+            deadlines=deadlines,
+            clock=clock,
+            stream_in_flight=settings.stream_in_flight,
+            observer=metrics,
+        ),
         task=TaskServicer(catalog, door),
         interceptor=CallInterceptor(clock, on_call),
         options=ServerOptions(
@@ -63,7 +79,24 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         catalog=catalog,
         door=door,
         drain_grace_s=settings.drain_grace_s,
+        surroundings=_offered(metrics, settings.metrics_listen) if settings.metrics_listen else None,
     )
+
+
+@contextmanager
+def _offered(metrics: Metrics, address: str) -> Iterator[None]:
+    """Offers metrics while the gateway runs."""
+    try:
+        metrics.start()
+    except OSError as error:
+        raise StartError(
+            f"Metrics cannot be offered on {address}: {error.strerror}.",
+            cure="Choose another address, or none: LOUPE_METRICS_LISTEN= loupe serve",
+        ) from error
+    try:
+        yield
+    finally:
+        metrics.stop()
 
 
 def _router_options(settings: Settings) -> RouterOptions:

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     listen: str = Field(default="127.0.0.1:50051", pattern=r"^(unix:\S+|\S+:\d{1,5})$")
     """Where the gateway listens: host and port, port 0 for a free one; or unix:PATH for callers on this machine."""
 
+    metrics_listen: str = Field(default="127.0.0.1:9464", pattern=r"^(|\S+:\d{1,5})$")
+    """Where Prometheus finds the gateway's metrics: host and port, port 0 for a free one; empty for nowhere."""
+
     tls_certificate: Path | None = None
     """The certificate chain of the gateway, PEM. Without it the gateway speaks no TLS."""
 

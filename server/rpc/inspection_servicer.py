@@ -9,13 +9,22 @@ from server.rpc import convert, validate
 from server.rpc.interceptors import Context, status_for_caller
 from server.rpc.photo_stream import answer_each
 from server.service.deadline import DeadlinePolicy
+from server.service.observer import Observer, Unobserved
 from server.service.router import Router
 
 
 class InspectionServicer(pb_grpc.InspectionServiceServicer):
     """Answers `InspectImage` and `StreamInspectImages`; the other methods come with their issues."""
 
-    def __init__(self, router: Router, deadlines: DeadlinePolicy, clock: Clock, *, stream_in_flight: int) -> None:
+    def __init__(
+        self,
+        router: Router,
+        *,
+        deadlines: DeadlinePolicy,
+        clock: Clock,
+        stream_in_flight: int,
+        observer: Observer | None = None,
+    ) -> None:
         """Speaks for a router.
 
         Args:
@@ -23,11 +32,13 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
             deadlines: What deadlines requests get.
             clock: What time it is.
             stream_in_flight: Photos of one stream that are answered at once, at least 1.
+            observer: Is told of every photo that was answered or refused.
         """
         self._router = router
         self._deadlines = deadlines
         self._clock = clock
         self._stream_in_flight = stream_in_flight
+        self._observer = observer or Unobserved()
 
     async def InspectImage(  # noqa: D102, N802 -- the contract names and documents it
         self, request: pb.InspectImageRequest, context: Context
@@ -58,7 +69,13 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
 
     async def _inspect(self, request: pb.InspectImageRequest, timeout_s: float | None) -> pb.InspectImageResponse:
         deadline = self._deadlines.begin(timeout_s, self._clock)
-        inspection = await self._router.inspect(validate.inspection_request(request), deadline)
+        began_s = self._clock.monotonic_s()
+        try:
+            inspection = await self._router.inspect(validate.inspection_request(request), deadline)
+        except BaseException as error:
+            self._observer.failed(request.task, error, self._clock.monotonic_s() - began_s)
+            raise
+        self._observer.answered(inspection)
         return convert.inspection_response(inspection, alternative_count=request.alternative_count)
 
 

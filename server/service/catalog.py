@@ -1,5 +1,7 @@
 """The releases in memory: which one answers for each task. Changed between requests, never within one."""
 
+from collections.abc import Collection
+
 from server.domain.errors import UnknownTaskError
 from server.domain.release import Release
 
@@ -31,3 +33,7 @@ class Catalog:
     def releases(self) -> tuple[Release, ...]:
         """Returns the active releases, by task id."""
         return tuple(self._active.values())
+
+    def task_ids(self) -> Collection[str]:
+        """Returns the ids of the tasks that are served, sorted."""
+        return self._active.keys()

@@ -5,7 +5,7 @@ A failed escalation keeps the best answer so far; only a failed first tier is an
 
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from server.service.catalog import Catalog
 from server.service.deadline import Deadline
 from server.service.door import Door
 from server.service.inspection import Inspection, InspectionRequest, TierRun, Trace
+from server.service.observer import TierLoad
 from server.service.tier_runner import TierLimits, TierRunner
 
 _LOG = logging.getLogger(__name__)
@@ -131,6 +132,11 @@ class Router:
                 trace=trace,
                 attention=best.attention,
             )
+
+    def loads(self) -> Iterator[TierLoad]:
+        """Yields how busy each tier is that has run since the start."""
+        for model, runner in tuple(self._runners.items()):
+            yield TierLoad(model, runner.name, runner.in_flight, runner.waiting, runner.is_given_up)
 
     def _plan(self, request: InspectionRequest) -> _Plan:
         release = self._catalog.active(request.task)

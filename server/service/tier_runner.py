@@ -49,12 +49,27 @@ class TierRunner:
             limits: How much work it takes.
             clock: What time it is.
         """
-        self._name = name
+        self.name = name
         self._limits = limits
         self._clock = clock
         self._admission = Admission(f"tier {name}", limits.admission)
         self._breaker = Breaker(limits.breaker, clock)
         self._latency = TierLatency(clock)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that run."""
+        return self._admission.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait."""
+        return self._admission.waiting
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody is sent there for now."""
+        return self._breaker.is_open
 
     async def run(self, infer: Infer, deadline: Deadline) -> RawPrediction:
         """Runs the tier as the first of a request: it gets all the time there is.
@@ -77,9 +92,9 @@ class TierRunner:
         """
         remaining_s = deadline.remaining_s() - self._limits.answer_reserve_s
         if remaining_s <= (self._latency.quantile_s(0.95) or 0.0):
-            raise DeadlineExpiredError(f"tier {self._name} would take longer than the time that is left")
+            raise DeadlineExpiredError(f"tier {self.name} would take longer than the time that is left")
         if not self._breaker.allow():
-            raise BackendUnavailableError(f"tier {self._name} is given up for a while")
+            raise BackendUnavailableError(f"tier {self.name} is given up for a while")
         patience_s = self._patience_s()
         try:
             raw = await self._run(infer, min(remaining_s, patience_s))
@@ -91,7 +106,7 @@ class TierRunner:
                 self._breaker.abandon()
                 raise
             self._breaker.fail()
-            raise BackendUnavailableError(f"tier {self._name} takes longer than it should") from error
+            raise BackendUnavailableError(f"tier {self.name} takes longer than it should") from error
         except Exception:
             self._breaker.fail()
             raise
@@ -110,7 +125,7 @@ class TierRunner:
 
     async def _run(self, infer: Infer, time_s: float) -> RawPrediction:
         if time_s <= 0:
-            raise DeadlineExpiredError(f"no time is left for tier {self._name}")
+            raise DeadlineExpiredError(f"no time is left for tier {self.name}")
         began_s = self._clock.monotonic_s()
         await self._admission.enter(time_s)
         entered_s = self._clock.monotonic_s()

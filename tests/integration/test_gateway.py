@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import onnxruntime
@@ -46,12 +47,14 @@ class Served:
         process: The gateway.
         run_root: Where its Triton has its files.
         model_repository: What it serves.
+        metrics_url: Where its metrics are.
     """
 
     address: str
     process: "subprocess.Popen[str]"
     run_root: Path
     model_repository: Path
+    metrics_url: str
 
     @property
     def run_name(self) -> str:
@@ -69,14 +72,21 @@ class Served:
         return AsyncLoupeClient(self.address, retry=NO_RETRY, timeout_s=30)
 
 
+def free_ports(count: int) -> list[int]:
+    """Returns loopback ports that nobody listens on."""
+    with ExitStack() as probes:
+        return [probes.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+
+
 @contextmanager
 def serving(model_repository: Path, run_root: Path) -> Iterator[Served]:
     """Runs `loupe serve` until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    port, metrics_port = free_ports(2)
+    address = f"127.0.0.1:{port}"
     environment = {
         **os.environ,
         "LOUPE_LISTEN": address,
+        "LOUPE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
         "LOUPE_MODEL_REPOSITORY": str(model_repository),
         "LOUPE_RUN_ROOT": str(run_root),
         "LOUPE_ACCESS_LOG": "false",
@@ -87,7 +97,7 @@ def serving(model_repository: Path, run_root: Path) -> Iterator[Served]:
         try:
             with LoupeClient(address) as client:
                 client.wait_until_serving(timeout_s=60)
-            yield Served(address, process, run_root, model_repository)
+            yield Served(address, process, run_root, model_repository, f"http://127.0.0.1:{metrics_port}/metrics")
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -341,11 +351,42 @@ async def test_a_killed_stub_is_served_around(own_served: Served) -> None:
     assert traces(run_name) == []
 
 
+async def test_prometheus_finds_what_was_served(served: Served) -> None:
+    """Each answer is counted under its task, tier and stop reason."""
+    async with served.client() as client:
+        await client.inspect(toy_photo(), task="bread")
+        with pytest.raises(InvalidRequestError):
+            await client.inspect(b"no photo", task="bread")
+    with await asyncio.to_thread(urlopen, served.metrics_url) as response:
+        lines = response.read().decode().splitlines()
+    counts = [each for each in lines if each.startswith("loupe_inspection_duration_seconds_count")]
+    assert any('code="OK"' in each and 'task="bread",tier="full"' in each for each in counts)
+    assert any('code="INVALID_ARGUMENT"' in each and 'tier="none"' in each for each in counts)
+    assert any(each.startswith('loupe_tier_in_flight{model="bread_r1_fast",tier="fast"}') for each in lines)
+
+
+def test_a_taken_metrics_port_is_said(served: Served, tmp_path: Path) -> None:
+    """With the setting that mends it."""
+    environment = {
+        **os.environ,
+        "LOUPE_LISTEN": "127.0.0.1:0",
+        "LOUPE_METRICS_LISTEN": served.metrics_url.split("/")[2],
+        "LOUPE_MODEL_REPOSITORY": str(served.model_repository),
+        "LOUPE_RUN_ROOT": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "server", "serve"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "LOUPE_METRICS_LISTEN" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_taken_port_is_said(served: Served, tmp_path: Path) -> None:
     """Two gateways on one port: the second says why it cannot start, and leaves nothing."""
     environment = {
         **os.environ,
         "LOUPE_LISTEN": served.address,
+        "LOUPE_METRICS_LISTEN": "",
         "LOUPE_MODEL_REPOSITORY": str(served.model_repository),
         "LOUPE_RUN_ROOT": str(tmp_path),
     }
@@ -369,6 +410,7 @@ def test_the_sample_is_answered_and_the_next_command_is_named(model_repository: 
     environment = {
         **os.environ,
         "LOUPE_LISTEN": "127.0.0.1:0",
+        "LOUPE_METRICS_LISTEN": "127.0.0.1:0",
         "LOUPE_MODEL_REPOSITORY": str(model_repository),
         "LOUPE_RUN_ROOT": str(tmp_path),
         "COLUMNS": "160",

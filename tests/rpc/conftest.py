@@ -72,7 +72,9 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
                 options=options,
             )
             server = GatewayServer(
-                inspection=InspectionServicer(router, deadlines or DeadlinePolicy(), clock, stream_in_flight=4),
+                inspection=InspectionServicer(
+                    router, deadlines=deadlines or DeadlinePolicy(), clock=clock, stream_in_flight=4
+                ),
                 task=TaskServicer(catalog, door),
                 interceptor=CallInterceptor(clock, lambda *facts: calls.append(facts)),
                 options=ServerOptions(address, tls=tls),

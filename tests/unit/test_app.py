@@ -78,7 +78,7 @@ class Life:
         clock, catalog, door = SystemClock(), Catalog(), Door()
         router = Router(engines=self.backend, catalog=catalog, door=door, ids=InspectionIds(b"k" * 16), clock=clock)
         self.server = GatewayServer(
-            inspection=InspectionServicer(router, DeadlinePolicy(), clock, stream_in_flight=4),
+            inspection=InspectionServicer(router, deadlines=DeadlinePolicy(), clock=clock, stream_in_flight=4),
             task=TaskServicer(catalog, door),
             interceptor=CallInterceptor(clock, lambda *_: None),
             options=ServerOptions(self.address),
