@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from server.adapters.clock import SystemClock
 from server.adapters.metrics import Metrics
 from server.adapters.newest_releases import load_newest_releases
+from server.adapters.tracing import TRACES_PATH, OpenTelemetryTracer
 from server.adapters.triton_backend import TritonBackend
 from server.app import App, StartError
 from server.domain.answer import RecommendationBounds
@@ -36,11 +37,14 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         on_call: Is told of each call that has ended.
     """
     clock, catalog, door = SystemClock(), Catalog(), Door()
+    tracer = _tracer(settings)
     backend = TritonBackend(
         model_repository=settings.model_repository,
         run_root=settings.run_root,
         instance_count=settings.instance_count,
         batch_size=settings.batch_size,
+        tracer=tracer,
+        trace_url=None if settings.otlp_endpoint is None else settings.otlp_endpoint.rstrip("/") + TRACES_PATH,
     )
     router = Router(
         engines=backend,
@@ -49,6 +53,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         ids=InspectionIds(_inspection_key(settings)),
         clock=clock,
         options=_router_options(settings),
+        tracer=tracer,
     )
     metrics = Metrics(
         settings.metrics_listen,
@@ -67,7 +72,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
             observer=metrics,
         ),
         task=TaskServicer(catalog, door),
-        interceptor=CallInterceptor(clock, on_call),
+        interceptor=CallInterceptor(clock, on_call, tracer),
         options=ServerOptions(
             address=settings.listen, max_concurrent_calls=settings.max_concurrent_calls, tls=_tls_files(settings)
         ),
@@ -79,24 +84,32 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         catalog=catalog,
         door=door,
         drain_grace_s=settings.drain_grace_s,
-        surroundings=_offered(metrics, settings.metrics_listen) if settings.metrics_listen else None,
+        surroundings=_watched(metrics, settings.metrics_listen, tracer),
     )
 
 
 @contextmanager
-def _offered(metrics: Metrics, address: str) -> Iterator[None]:
-    """Offers metrics while the gateway runs."""
-    try:
-        metrics.start()
-    except OSError as error:
-        raise StartError(
-            f"Metrics cannot be offered on {address}: {error.strerror}.",
-            cure="Choose another address, or none: LOUPE_METRICS_LISTEN= loupe serve",
-        ) from error
-    try:
+def _watched(metrics: Metrics, address: str, tracer: OpenTelemetryTracer | None) -> Iterator[None]:
+    """Offers metrics and sends traces while the gateway runs."""
+    with ExitStack() as watchers:
+        if tracer is not None:
+            watchers.callback(tracer.stop)
+        if address:
+            try:
+                metrics.start()
+            except OSError as error:
+                raise StartError(
+                    f"Metrics cannot be offered on {address}: {error.strerror}.",
+                    cure="Choose another address, or none: LOUPE_METRICS_LISTEN= loupe serve",
+                ) from error
+            watchers.callback(metrics.stop)
         yield
-    finally:
-        metrics.stop()
+
+
+def _tracer(settings: Settings) -> OpenTelemetryTracer | None:
+    if settings.otlp_endpoint is None:
+        return None
+    return OpenTelemetryTracer(settings.otlp_endpoint, share=settings.trace_share)
 
 
 def _router_options(settings: Settings) -> RouterOptions:

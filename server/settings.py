@@ -34,6 +34,13 @@ class Settings(BaseSettings):
     metrics_listen: str = Field(default="127.0.0.1:9464", pattern=r"^(|\S+:\d{1,5})$")
     """Where Prometheus finds the gateway's metrics: host and port, port 0 for a free one; empty for nowhere."""
 
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Where traces go: the base URL of an OpenTelemetry receiver over HTTP, e.g. http://127.0.0.1:4318. Without it
+    nothing is traced."""
+
+    trace_share: float = Field(default=0.01, ge=0, le=1)
+    """The share of calls that are traced, beside those whose callers have decided themselves."""
+
     tls_certificate: Path | None = None
     """The certificate chain of the gateway, PEM. Without it the gateway speaks no TLS."""
 

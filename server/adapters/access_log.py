@@ -26,7 +26,7 @@ class AccessLog:
         """
         self._stream = stream
         self._as_json = as_json
-        self._calls: deque[tuple[float, str, str, float, str]] = deque()
+        self._calls: deque[tuple[float, str, str, float, str, str]] = deque()
         self._lost = 0
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._write_until_ended, name="access-log", daemon=True)
@@ -41,10 +41,10 @@ class AccessLog:
         self._ended.set()
         self._writer.join()
 
-    def record(self, method: str, code: str, duration_s: float, request_id: str) -> None:
-        """Remembers a call that has just ended."""
+    def record(self, method: str, code: str, duration_s: float, request_id: str, trace_id: str) -> None:
+        """Remembers a call that has just ended; its trace id is empty if it was not traced."""
         if len(self._calls) < _MAX_WAITING_CALLS:
-            self._calls.append((time.time(), method, code, duration_s, request_id))
+            self._calls.append((time.time(), method, code, duration_s, request_id, trace_id))
         else:
             self._lost += 1
 
@@ -60,10 +60,11 @@ class AccessLog:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _line(self, ended_s: float, method: str, code: str, duration_s: float, request_id: str) -> str:
+    def _line(self, ended_s: float, method: str, code: str, duration_s: float, request_id: str, trace_id: str) -> str:
         moment = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ended_s))}.{int(ended_s % 1 * 1000):03d}Z"
         if not self._as_json:
-            return f"{moment} CALL {method} {code} {duration_s * 1e3:.2f} ms request {request_id}\n"
+            trace = f" trace {trace_id}" if trace_id else ""
+            return f"{moment} CALL {method} {code} {duration_s * 1e3:.2f} ms request {request_id}{trace}\n"
         facts = {
             "time": moment,
             "logger": "loupe.access",
@@ -71,5 +72,6 @@ class AccessLog:
             "code": code,
             "duration_ms": round(duration_s * 1e3, 3),
             "request_id": request_id,
+            **({"trace_id": trace_id} if trace_id else {}),
         }
         return json.dumps(facts) + "\n"

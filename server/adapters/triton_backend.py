@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from server.domain.errors import BackendUnavailableError
-from server.domain.ports import Engines
+from server.domain.ports import Engines, Tracer
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef, Release
 from server.triton.batches import BatchingEngines, BatchLimits
@@ -21,7 +21,16 @@ _STEPS = 2
 class TritonBackend:
     """Implements `server.domain.ports.Engines` and `server.app.Backend`."""
 
-    def __init__(self, *, model_repository: Path, run_root: Path, instance_count: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        model_repository: Path,
+        run_root: Path,
+        instance_count: int,
+        batch_size: int,
+        tracer: Tracer | None = None,
+        trace_url: str | None = None,
+    ) -> None:
         """Starts nothing yet.
 
         Args:
@@ -29,7 +38,11 @@ class TritonBackend:
             run_root: Where the private run directory is made.
             instance_count: Instances of each step of a tier.
             batch_size: Photos that travel to Triton in one call, if they wait together.
+            tracer: Surrounds each call of Triton.
+            trace_url: Where Triton sends its own spans; None for nowhere.
         """
+        self._tracer = tracer
+        self._trace_url = trace_url
         self._model_repository = model_repository
         self._run_root = run_root
         self._instance_count = instance_count
@@ -44,11 +57,11 @@ class TritonBackend:
         Raises:
             TritonSetupError: This machine or environment cannot run it, or it does not become ready.
         """
-        triton = EmbeddedTriton(EmbeddedTritonOptions(run_root=self._run_root))
+        triton = EmbeddedTriton(EmbeddedTritonOptions(run_root=self._run_root, trace_url=self._trace_url))
         await self._parts.enter_async_context(triton)
         supervisor = TritonSupervisor(triton, SupervisorOptions(instance_count=self._instance_count))
         self._supervisor = await self._parts.enter_async_context(supervisor)
-        engines = await self._parts.enter_async_context(TritonEngines(triton.address))
+        engines = await self._parts.enter_async_context(TritonEngines(triton.address, self._tracer))
         calls = _STEPS * self._instance_count
         self._engines = BatchingEngines(engines, BatchLimits(calls=calls, photos=self._batch_size))
 

@@ -1,6 +1,7 @@
 """What the service layer needs of the world, as protocols of one or two methods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from server.domain.prediction import RawPrediction
@@ -29,6 +30,46 @@ class Engines(Protocol):
             EngineFailedError: The engine answered with an error or with something malformed.
         """
         ...
+
+
+class Tracer(Protocol):
+    """Says where the time of a request goes; spans nest as the code does, across tasks too."""
+
+    def call(self, method: str, metadata: Mapping[str, str]) -> AbstractContextManager[str]:
+        """Surrounds a call that came in; gives its trace id, or an empty text if it is not traced.
+
+        Args:
+            method: The method's full name.
+            metadata: What came with the call; a `traceparent` in it is continued.
+        """
+        ...
+
+    def step(self, name: str) -> AbstractContextManager[object]:
+        """Surrounds a part of a call."""
+        ...
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Returns what lets another server continue the trace; nothing unless it is being recorded."""
+        ...
+
+
+class Untraced:
+    """The tracer of who wants no traces."""
+
+    def call(self, method: str, metadata: Mapping[str, str]) -> AbstractContextManager[str]:  # noqa: ARG002
+        """Gives an empty text."""
+        return nullcontext("")
+
+    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002
+        """Does nothing."""
+        return _NOTHING
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Returns nothing."""
+        return ()
+
+
+_NOTHING = nullcontext()
 
 
 class Clock(Protocol):

@@ -10,7 +10,7 @@ import inspect
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from server.domain.errors import InvalidRequestError, Violation
-from server.domain.ports import Clock
+from server.domain.ports import Clock, Tracer, Untraced
 from server.rpc.errors import MethodNotImplementedError
 from server.rpc.status import DETAILS_KEY, row_of, status_of
 
@@ -33,8 +33,8 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 # These are generic in their type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-OnCall = Callable[[str, str, float, str], None]
-"""Is told of each call that has ended: method, status code, duration in seconds, request id. Must not block."""
+OnCall = Callable[[str, str, float, str, str], None]
+"""Is told of each call that has ended: method, status code, duration in seconds, request id, trace id; at once."""
 
 Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
 
@@ -45,13 +45,15 @@ _CALL: Final[ContextVar[tuple[str, str]]] = ContextVar("call")
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of `loupe.v1`; health and reflection pass as they are."""
 
-    def __init__(self, clock: Clock, on_call: OnCall) -> None:
+    def __init__(self, clock: Clock, on_call: OnCall, tracer: Tracer | None = None) -> None:
         """Wraps nothing yet.
 
         Args:
             clock: Measures the duration of calls.
             on_call: Is told of each call.
+            tracer: Surrounds each call.
         """
+        self._tracer = tracer or Untraced()
         self._clock = clock
         self._on_call = on_call
         self._wrapped: dict[str, Handler] = {}
@@ -109,15 +111,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _accounted(self, method: str, behave: Behaviour) -> Behaviour:
         """Returns a behaviour that gives calls an id, failures a status, and tells of each call that has ended."""
-        clock, on_call, name = self._clock, self._on_call, method.removeprefix("/")
+        clock, on_call, tracer, name = self._clock, self._on_call, self._tracer, method.removeprefix("/")
 
         async def answer(request: Any, context: Context) -> Any:
             began_s = clock.monotonic_s()
-            request_id = _request_id(context)
+            metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+            request_id, trace_id = _request_id(metadata), ""
             _CALL.set((name, request_id))
             code = "OK"
             try:
-                response = await behave(request, context)
+                with tracer.call(name, metadata) as trace_id:
+                    response = await behave(request, context)
                 context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
                 return response  # noqa: TRY300
             except asyncio.CancelledError:
@@ -128,7 +132,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, error)
                 raise  # unreachable: aborting raises
             finally:
-                on_call(name, code, clock.monotonic_s() - began_s, request_id)
+                on_call(name, code, clock.monotonic_s() - began_s, request_id, trace_id)
 
         return answer
 
@@ -138,7 +142,7 @@ def _refusing(method: str) -> Behaviour:
     name = method.removeprefix("/")
 
     async def refuse(_: object, context: Context) -> None:
-        _CALL.set((name, _request_id(context)))
+        _CALL.set((name, _request_id(dict(context.invocation_metadata() or ()))))
         await _abort(context, MethodNotImplementedError(name))
 
     return refuse
@@ -173,9 +177,7 @@ async def _abort(context: Context, error: Exception) -> None:
     await context.abort(row_of(error).code, status.message, trailing_metadata=metadata)
 
 
-def _request_id(context: Context) -> str:
+def _request_id(metadata: Mapping[str, str | bytes]) -> str:
     """Returns the caller's own request id if it is sound, else a new one."""
-    for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return secrets.token_hex(8)
+    own = metadata.get(REQUEST_ID_KEY)
+    return own if isinstance(own, str) and _REQUEST_ID.fullmatch(own) else secrets.token_hex(8)

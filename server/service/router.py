@@ -18,7 +18,7 @@ from server.domain.errors import (
     UnknownHeadError,
 )
 from server.domain.inspection_id import ENTROPY_BYTES, InspectionIds
-from server.domain.ports import Clock, Engines
+from server.domain.ports import Clock, Engines, Tracer, Untraced
 from server.domain.prediction import RawPrediction
 from server.domain.release import Release, TierRelease
 from server.domain.task import Task
@@ -81,6 +81,7 @@ class Router:
         ids: InspectionIds,
         clock: Clock,
         options: RouterOptions | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Routes to `engines` what `door` lets in.
 
@@ -91,7 +92,9 @@ class Router:
             ids: Issues the ids of inspections.
             clock: What time it is.
             options: How requests are routed.
+            tracer: Surrounds each run of a tier.
         """
+        self._tracer = tracer or Untraced()
         self._engines = engines
         self._catalog = catalog
         self._door = door
@@ -190,7 +193,8 @@ class Router:
                 timeout_s=timeout_s,
             )
 
-        raw = await (runner.run if is_first else runner.escalate)(infer, deadline)
+        with self._tracer.step(f"tier {tier.tier}"):
+            raw = await (runner.run if is_first else runner.escalate)(infer, deadline)
         answer = answer_tier(plan.release.task, tier, raw, plan.needed_heads)
         decision = decide(plan.release, tier, request.policy, answer.decision_confidences(plan.release.task))
         return answer, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)

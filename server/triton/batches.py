@@ -7,6 +7,7 @@ fast as ever. What fails together is tried again one by one, so that no photo an
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,7 +104,8 @@ class BatchingEngines:
             call = _Call(self._board(lane))
             for passenger in call.passengers:
                 passenger.call = call
-            call.task = asyncio.create_task(self._send_together(lane, call))
+            # In the context of the first passenger: a trace of the call is a trace of its request.
+            call.task = call.passengers[0].context.run(asyncio.create_task, self._send_together(lane, call))
         if not lane.calls:
             del self._lanes[lane.engine.model, lane.heads, lane.with_attention]
 
@@ -168,6 +170,7 @@ class _Passenger:
     photo: bytes
     expires_s: float
     answer: "asyncio.Future[RawPrediction]"
+    context: Context = field(default_factory=copy_context)
     call: "_Call | None" = None
 
     def succeed(self, prediction: RawPrediction) -> None:

@@ -37,11 +37,13 @@ class EmbeddedTritonOptions:
         run_root: Where the run directory is made; its file system must allow programs to run.
         ready_timeout_s: How long the server may take until it answers, above 0.
         load_timeout_s: How long one model may take to load, above 0.
+        trace_url: Where the server sends spans of requests that come with a `traceparent`; None for nowhere.
     """
 
     run_root: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     ready_timeout_s: float = 30.0
     load_timeout_s: float = 120.0
+    trace_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ class EmbeddedTriton:
     ) -> ServerProcess:
         """Starts a server and waits until it is ready; again with another port if the metrics' port was taken."""
         for attempt in range(1, _START_ATTEMPTS + 1):
-            server = ServerProcess.start(distribution, directory)
+            server = ServerProcess.start(distribution, directory, trace_url=self._options.trace_url)
             try:
                 async with asyncio.timeout(self._options.ready_timeout_s):
                     if await _is_up(server, client):

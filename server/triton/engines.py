@@ -14,6 +14,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2 as pb
 
 from server.domain.errors import DeadlineExpiredError, EngineFailedError
+from server.domain.ports import Tracer, Untraced
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef
 from server.triton.tier_models import ATTENTION_MAP, UNCERTAINTY, UNCERTAINTY_WIDTH
@@ -25,12 +26,14 @@ _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 class TritonEngines:
     """Implements `server.domain.ports.Engines`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tracer: Tracer | None = None) -> None:
         """Makes the channel, which connects by itself, now and after every restart of Triton.
 
         Args:
             address: A gRPC target, e.g. `EmbeddedTriton.address`.
+            tracer: Surrounds each call, and lets Triton continue its trace.
         """
+        self._tracer = tracer or Untraced()
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         # Requests are serialized here already: see `serialized_with_photos`.
         self._infer: grpc.aio.UnaryUnaryMultiCallable[bytes, pb.ModelInferResponse] = self._channel.unary_unary(
@@ -76,7 +79,8 @@ class TritonEngines:
             raise DeadlineExpiredError(f"no time is left for {engine.model}")
         request = serialized_with_photos(_request(engine.model, tuple(heads), with_attention, len(photos)), photos)
         try:
-            response = await self._infer(request, timeout=timeout_s)
+            with self._tracer.step("triton"):
+                response = await self._infer(request, timeout=timeout_s, metadata=self._tracer.headers())
         except grpc.RpcError as error:
             raise domain_error(error, engine.model) from error
         return raw_predictions(response, count=len(photos), heads=heads, with_attention=with_attention)

@@ -18,6 +18,7 @@ from server.triton.distribution import TritonDistribution
 from server.triton.processes import Process
 from server.triton.run_directory import RunDirectory
 
+_NEVER_BY_ITSELF = 2**31 - 1
 _EXIT_TIMEOUT_S = 5
 """How long a stopping Triton waits for requests in flight, and for stubs that are dead."""
 
@@ -36,14 +37,14 @@ class ServerProcess:
         self.metrics_port = metrics_port
 
     @classmethod
-    def start(cls, distribution: TritonDistribution, directory: RunDirectory) -> Self:
+    def start(cls, distribution: TritonDistribution, directory: RunDirectory, *, trace_url: str | None = None) -> Self:
         """Starts Triton on a run directory; call it from the thread that lives longest, usually the main one."""
         directory.socket.unlink(missing_ok=True)
         metrics_port = free_port()
         command = [
             *(sys.executable, "-I", "-S", launcher.__file__, str(os.getpid())),
             str(distribution.server),
-            *arguments(directory, metrics_port=metrics_port),
+            *arguments(directory, metrics_port=metrics_port, trace_url=trace_url),
         ]
         with directory.log.open("ab") as log:
             child = subprocess.Popen(
@@ -109,7 +110,7 @@ class ServerProcess:
             await self.wait_exited()
 
 
-def arguments(directory: RunDirectory, *, metrics_port: int) -> list[str]:
+def arguments(directory: RunDirectory, *, metrics_port: int, trace_url: str | None) -> list[str]:
     """Returns the arguments of `tritonserver` for a run directory."""
     # Nobody knows this key, so nobody can use what is restricted.
     nobody = secrets.token_hex(16)
@@ -127,7 +128,16 @@ def arguments(directory: RunDirectory, *, metrics_port: int) -> list[str]:
         "--allow-gpu-metrics=false",
         "--pinned-memory-pool-byte-size=0",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        *_trace_arguments(trace_url),
     ]
+
+
+def _trace_arguments(trace_url: str | None) -> list[str]:
+    if trace_url is None:
+        return []
+    # A request that comes with a traceparent is traced at any rate; no other one is.
+    values = ("mode=opentelemetry", "level=TIMESTAMPS", f"rate={_NEVER_BY_ITSELF}", f"opentelemetry,url={trace_url}")
+    return [f"--trace-config={each}" for each in (*values, "opentelemetry,resource=service.name=loupe-triton")]
 
 
 def free_port() -> int:

@@ -15,17 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+import grpc.aio
 import numpy as np
 import onnxruntime
 import pytest
 from builders import TASK
+from otlp_receiver import OtlpReceiver
 from PIL import Image
 from toy_engine import SIZE_PX, toy_photo
 from toy_release import PHOTO_NAME, write_toy_release
 
 from loupe.client import AsyncLoupeClient, LoupeClient
 from loupe.errors import InvalidRequestError, LoupeError, NotFoundError, UnavailableError
+from loupe.options import inspect_request
 from loupe.retry import Retry
+from loupe.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from server.domain.calibration import softmax
 from server.imaging import prepare
 from server.triton.processes import Process, own_processes
@@ -79,8 +83,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def serving(model_repository: Path, run_root: Path) -> Iterator[Served]:
-    """Runs `loupe serve` until the block ends."""
+def serving(model_repository: Path, run_root: Path, **more: str) -> Iterator[Served]:
+    """Runs `loupe serve` until the block ends, with more settings if some are given."""
     port, metrics_port = free_ports(2)
     address = f"127.0.0.1:{port}"
     environment = {
@@ -90,6 +94,7 @@ def serving(model_repository: Path, run_root: Path) -> Iterator[Served]:
         "LOUPE_MODEL_REPOSITORY": str(model_repository),
         "LOUPE_RUN_ROOT": str(run_root),
         "LOUPE_ACCESS_LOG": "false",
+        **{f"LOUPE_{name.upper()}": value for name, value in more.items()},
     }
     command = [sys.executable, "-m", "server", "serve", "--no-sample"]
     with (run_root / "gateway.log").open("w") as log:
@@ -349,6 +354,34 @@ async def test_a_killed_stub_is_served_around(own_served: Served) -> None:
     assert all(isinstance(each, UnavailableError) and each.retry_after_s for each in failures)
     assert own_served.stop() == 0
     assert traces(run_name) == []
+
+
+async def test_a_trace_goes_through_to_triton(model_repository: Path, tmp_path: Path) -> None:
+    """The caller's trace holds the call, each tier, each call of Triton, and Triton's own spans."""
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    with (
+        OtlpReceiver() as receiver,
+        serving(model_repository, tmp_path, otlp_endpoint=receiver.endpoint, trace_share="0") as gateway,
+    ):
+        request = inspect_request(toy_photo(), task="bread")
+        async with grpc.aio.insecure_channel(gateway.address) as channel:
+            inspect = InspectionServiceStub(channel).InspectImage
+            await inspect(request, timeout=30, metadata=(("traceparent", f"00-{trace_id}-b7ad6b7169203331-01"),))
+            await inspect(request, timeout=30)
+        assert await asyncio.to_thread(gateway.stop) == 0
+    assert {each.trace_id for each in receiver.spans} == {trace_id}
+    ours = [each for each in receiver.spans if each.service == "loupe"]
+    assert sorted(each.name for each in ours) == [
+        "loupe.v1.InspectionService/InspectImage",
+        "tier fast",
+        "tier full",
+        "triton",
+        "triton",
+    ]
+    calls = {each.span_id for each in ours if each.name == "triton"}
+    tritons = [each for each in receiver.spans if each.service == "loupe-triton"]
+    assert {each.parent_id for each in tritons if each.parent_id in calls} == calls
+    assert {each.trace_id for each in tritons} == {trace_id}
 
 
 async def test_prometheus_finds_what_was_served(served: Served) -> None:

@@ -40,7 +40,7 @@ class Gateway:
     door: Door
     client: AsyncLoupeClient
     channel: grpc.aio.Channel
-    calls: list[tuple[str, str, float, str]]
+    calls: list[tuple[str, str, float, str, str]]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -60,7 +60,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             address: str = "127.0.0.1:0",
         ) -> Gateway:
             clock, catalog, door, engines = SystemClock(), Catalog(), Door(), FakeEngines()
-            calls: list[tuple[str, str, float, str]] = []
+            calls: list[tuple[str, str, float, str, str]] = []
             catalog.activate(make_release(*tiers))
             door.open()
             router = Router(

@@ -63,12 +63,12 @@ async def test_each_call_is_told_of(gateway: Gateway, request_message: pb.Inspec
     with pytest.raises(grpc.aio.AioRpcError):
         await gateway.channel.unary_unary(INSPECT)(request_message.SerializeToString(), timeout=0.05)
     await until(lambda: len(gateway.calls) == 3)
-    assert [(code, request_id) for _, code, _, request_id in gateway.calls[:2]] == [
+    assert [(code, request_id) for _, code, _, request_id, _ in gateway.calls[:2]] == [
         ("OK", "good"),
         ("NOT_FOUND", "bad"),
     ]
     assert {method for method, *_ in gateway.calls} == {"loupe.v1.InspectionService/InspectImage"}
-    assert all(duration_s > 0 for _, _, duration_s, _ in gateway.calls)
+    assert all(duration_s > 0 for _, _, duration_s, *_ in gateway.calls)
     assert gateway.calls[2][1] in ("CANCELLED", "DEADLINE_EXCEEDED")
 
 

@@ -48,8 +48,8 @@ def calls_written(*, as_json: bool) -> str:
     """Returns what is written of two calls."""
     stream = io.StringIO()
     with AccessLog(stream, as_json=as_json) as log:
-        log.record("loupe.v1.InspectionService/InspectImage", "OK", 0.0125, "first")
-        log.record("loupe.v1.InspectionService/InspectImage", "NOT_FOUND", 0.001, 'sec"ond')
+        log.record("loupe.v1.InspectionService/InspectImage", "OK", 0.0125, "first", "")
+        log.record("loupe.v1.InspectionService/InspectImage", "NOT_FOUND", 0.001, 'sec"ond', "abc")
     return stream.getvalue()
 
 
@@ -73,7 +73,7 @@ def test_calls_beyond_the_room_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
     stream = io.StringIO()
     log = AccessLog(stream, as_json=False)
     for _ in range(3):
-        log.record("method", "OK", 0.0, "x")
+        log.record("method", "OK", 0.0, "x", "")
     with log:
         pass
     assert stream.getvalue().splitlines()[1:] == ["2 calls more"]
