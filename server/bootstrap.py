@@ -43,6 +43,7 @@ def build_app(settings: Settings, on_call: OnCall) -> App:
         run_root=settings.run_root,
         instance_count=settings.instance_count,
         batch_size=settings.batch_size,
+        address=settings.triton_address,
         tracer=tracer,
         trace_url=None if settings.otlp_endpoint is None else settings.otlp_endpoint.rstrip("/") + TRACES_PATH,
     )

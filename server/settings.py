@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     model_repository: Path = CHECKOUT / "model_repository"
     """The folder with `releases` and `triton`."""
 
+    triton_address: str | None = Field(default=None, pattern=r"^(unix:\S+|\S+:\d{1,5})$")
+    """A Triton that somebody else runs on the same model repository, in explicit model control mode: host and port, or
+    unix:PATH. Without it the gateway runs the embedded one. Nobody but the gateway should reach it."""
+
     run_root: Path = Path(tempfile.gettempdir())
     """Where the embedded Triton's private run directory is made; programs must be allowed to run from there."""
 

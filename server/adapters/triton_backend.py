@@ -1,4 +1,4 @@
-"""The embedded Triton as the gateway's backend: started, fed with releases, watched, and asked for predictions."""
+"""Triton as the gateway's backend, embedded or remote: fed with releases, watched, and asked for predictions."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -9,9 +9,11 @@ from server.domain.ports import Engines, Tracer
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef, Release
 from server.triton.batches import BatchingEngines, BatchLimits
+from server.triton.client import TritonClient
 from server.triton.embedded import EmbeddedTriton, EmbeddedTritonOptions
 from server.triton.engines import TritonEngines
 from server.triton.known_answer import ServedTier
+from server.triton.remote import RemoteTriton
 from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
 from server.triton.tier_models import TierModelSpec
 
@@ -30,6 +32,7 @@ class TritonBackend:
         batch_size: int,
         tracer: Tracer | None = None,
         trace_url: str | None = None,
+        address: str | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -39,8 +42,10 @@ class TritonBackend:
             instance_count: Instances of each step of a tier.
             batch_size: Photos that travel to Triton in one call, if they wait together.
             tracer: Surrounds each call of Triton.
-            trace_url: Where Triton sends its own spans; None for nowhere.
+            trace_url: Where the embedded Triton sends its own spans; None for nowhere.
+            address: Of a Triton that somebody else runs; None to run the embedded one.
         """
+        self._address = address
         self._tracer = tracer
         self._trace_url = trace_url
         self._model_repository = model_repository
@@ -48,7 +53,7 @@ class TritonBackend:
         self._instance_count = instance_count
         self._batch_size = batch_size
         self._parts = AsyncExitStack()
-        self._supervisor: TritonSupervisor | None = None
+        self._supervisor: TritonSupervisor | RemoteTriton | None = None
         self._engines: Engines | None = None
 
     async def start(self) -> None:
@@ -57,11 +62,17 @@ class TritonBackend:
         Raises:
             TritonSetupError: This machine or environment cannot run it, or it does not become ready.
         """
-        triton = EmbeddedTriton(EmbeddedTritonOptions(run_root=self._run_root, trace_url=self._trace_url))
-        await self._parts.enter_async_context(triton)
-        supervisor = TritonSupervisor(triton, SupervisorOptions(instance_count=self._instance_count))
+        options = SupervisorOptions(instance_count=self._instance_count)
+        supervisor: TritonSupervisor | RemoteTriton
+        if self._address is None:
+            triton = EmbeddedTriton(EmbeddedTritonOptions(run_root=self._run_root, trace_url=self._trace_url))
+            await self._parts.enter_async_context(triton)
+            address, supervisor = triton.address, TritonSupervisor(triton, options)
+        else:
+            client = await self._parts.enter_async_context(TritonClient(self._address))
+            address, supervisor = self._address, RemoteTriton(client, options)
         self._supervisor = await self._parts.enter_async_context(supervisor)
-        engines = await self._parts.enter_async_context(TritonEngines(triton.address, self._tracer))
+        engines = await self._parts.enter_async_context(TritonEngines(address, self._tracer))
         calls = _STEPS * self._instance_count
         self._engines = BatchingEngines(engines, BatchLimits(calls=calls, photos=self._batch_size))
 
@@ -99,7 +110,7 @@ class TritonBackend:
             raise BackendUnavailableError("Triton is not running")
         return await self._engines.infer(engine, photo, heads=heads, with_attention=with_attention, timeout_s=timeout_s)
 
-    def _started(self) -> TritonSupervisor:
+    def _started(self) -> TritonSupervisor | RemoteTriton:
         if self._supervisor is None:
             raise BackendUnavailableError("Triton is not running")
         return self._supervisor

@@ -82,6 +82,15 @@ def tasks(address: Address = DEFAULT_ADDRESS, timeout: Timeout = 10.0) -> None:
 
 
 @app.command()
+def health(address: Address = DEFAULT_ADDRESS, timeout: Timeout = 2.0) -> None:
+    """Say whether a gateway serves; exit code 0 if it does, 1 if not."""
+    with LoupeClient(address) as client:
+        is_serving = client.is_serving(timeout_s=timeout)
+    sys.stdout.write("SERVING\n" if is_serving else "NOT_SERVING\n")
+    raise typer.Exit(0 if is_serving else 1)
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine lacks, and how to mend it."""
     raise typer.Exit(doctor_checks.main([]))

@@ -53,6 +53,14 @@ async def test_an_answer_is_a_table(gateway: Gateway, photo_file: Path) -> None:
     assert "Tier: fast (confident)" in result.output
 
 
+async def test_health_is_an_exit_code(gateway: Gateway) -> None:
+    """For probes that run a command."""
+    assert (await run(gateway, "health")).exit_code == 1
+    await gateway.server.set_serving(serving=True)
+    result = await run(gateway, "health")
+    assert (result.exit_code, result.output) == (0, "SERVING\n")
+
+
 async def test_an_answer_may_be_json(gateway: Gateway, photo_file: Path) -> None:
     """The whole message, for programs."""
     result = await run(gateway, "inspect", photo_file, "--json", "--heads", "kind, grade", "--alternatives", 1)

@@ -2,61 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from urllib.request import urlopen
 
 import pytest
-from builders import make_release
-from fakes import FakeClock, FakeEngines, prediction
-from prometheus_client.parser import text_string_to_metric_families
+from fakes import prediction
+from measured import Measured
 
-from server.adapters.metrics import Metrics
 from server.domain.errors import BackendUnavailableError, OverloadedError
-from server.domain.inspection_id import InspectionIds
-from server.service.catalog import Catalog
-from server.service.deadline import Deadline
-from server.service.door import Door
-from server.service.inspection import Inspection, InspectionRequest
-from server.service.router import Router
 
 UNSURE = prediction(kind=0.5, grade=0.6)
-
-
-class Measured:
-    """Metrics that are served, and a router to watch."""
-
-    def __init__(self) -> None:
-        """Serves the bread task with two tiers."""
-        self.engines = FakeEngines()
-        self.clock = FakeClock()
-        door, catalog = Door(), Catalog()
-        door.open()
-        catalog.activate(make_release("fast", "full"))
-        self.router = Router(
-            engines=self.engines, catalog=catalog, door=door, ids=InspectionIds(b"k" * 16), clock=self.clock
-        )
-        self.metrics = Metrics(
-            "127.0.0.1:0",
-            code_of=lambda error: type(error).__name__,
-            read_tasks=catalog.task_ids,
-            read_loads=self.router.loads,
-        )
-        self.url = self.metrics.start()
-
-    def inspect(self) -> Inspection:
-        """Answers a photo."""
-        deadline = Deadline(self.clock.now_s + 10, self.clock)
-        return asyncio.run(self.router.inspect(InspectionRequest("bread", b"photo"), deadline))
-
-    def samples(self, name: str) -> dict[tuple[str, ...], float]:
-        """Scrapes one figure: its values by the values of its labels, in the order of their names."""
-        with urlopen(self.url) as response:  # noqa: S310 -- our own endpoint
-            families = list(text_string_to_metric_families(response.read().decode()))
-        return {
-            tuple(value for label, value in sorted(sample.labels.items()) if label != "le"): sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name
-        }
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+"""Watches a Triton that somebody else runs, in a container beside the gateway: proves it, and says how it stands.
+
+What cannot be mended from here is waited for: models are loaded and proved again once the server
+is back, and nothing serves before its known answers are right.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+from server.domain.errors import LoupeError, ReleaseRefusedError
+from server.triton import canary
+from server.triton.backoff import Backoff
+from server.triton.client import TritonClient
+from server.triton.errors import ModelLoadError, TritonSetupError
+from server.triton.known_answer import ServedTier, check_tier
+from server.triton.supervisor import BackendState, Listener, SupervisorOptions
+
+_LOG = logging.getLogger(__name__)
+_LOAD_TIMEOUT_S = 120.0
+_UNLOAD_TIMEOUT_S = 10.0
+_FIRST_ANSWER_S = 60.0
+_POLL_S = 0.5
+
+
+class RemoteTriton:
+    """An async context manager around the address of a Triton that is pointed at the same model repository."""
+
+    def __init__(self, client: TritonClient, options: SupervisorOptions | None = None) -> None:
+        """Watches nothing yet.
+
+        Args:
+            client: Speaks to the server, which must run in explicit model control mode; whoever made it closes it.
+            options: How closely to watch.
+        """
+        self._client = client
+        self._options = options or SupervisorOptions()
+        self._state = BackendState.STARTING
+        self._listeners: list[Listener] = []
+        self._tiers: dict[str, ServedTier] = {}
+        self._busy = asyncio.Lock()
+        self._pauses = Backoff(free_attempts=2, first_delay_s=0.5, longest_delay_s=5.0)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Waits until the server answers, and begins to watch.
+
+        Raises:
+            TritonSetupError: It does not answer for a minute.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_ANSWER_S):
+                while not await self._client.is_ready():  # noqa: ASYNC110 -- Triton sends no event
+                    await asyncio.sleep(_POLL_S)
+                self._task = asyncio.create_task(self._watch())
+                return self
+        raise TritonSetupError(
+            f"Triton does not answer after {_FIRST_ANSWER_S:.0f} s.", cure="Start it, or mend LOUPE_TRITON_ADDRESS."
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ceases to watch; the models stay loaded, because other gateways may use them."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._publish(BackendState.STOPPED)
+
+    @property
+    def state(self) -> BackendState:
+        """How the backend stands."""
+        return self._state
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tells `listener` the state now and at each change, in the event loop; it must not block or raise.
+
+        Returns:
+            What ends the subscription when called.
+        """
+        self._listeners.append(listener)
+        listener(self._state)
+        return lambda: self._listeners.remove(listener)
+
+    async def deploy(self, *tiers: ServedTier) -> None:
+        """Loads tiers beside those that serve, and proves them; all serve after, or none does.
+
+        Raises:
+            ReleaseRefusedError: A model cannot be loaded, or a known answer is wrong.
+            BackendUnavailableError: Triton is gone.
+        """
+        async with self._busy:
+            try:
+                findings = await self._load_and_check(tiers)
+            except ModelLoadError as error:
+                raise ReleaseRefusedError(error.model, error.cause) from error
+            if findings:
+                raise ReleaseRefusedError(", ".join(tier.spec.model for tier in tiers), *findings)
+            self._tiers |= {tier.spec.model: tier for tier in tiers}
+            if self._state is BackendState.STARTING:
+                self._publish(BackendState.SERVING)
+
+    async def withdraw(self, *models: str) -> None:
+        """Unloads tiers by their ensembles' names; requests in flight finish."""
+        async with self._busy:
+            for tier in [self._tiers.pop(model) for model in models if model in self._tiers]:
+                for each in (tier.spec.model, *tier.spec.steps):
+                    await self._client.unload(each, timeout_s=_UNLOAD_TIMEOUT_S)
+
+    async def _load_and_check(self, tiers: tuple[ServedTier, ...]) -> list[str]:
+        for tier in tiers:
+            await self._client.load(tier.spec.model, timeout_s=_LOAD_TIMEOUT_S)
+        options = self._options
+        return [
+            finding
+            for tier in tiers
+            for finding in await check_tier(
+                self._client, tier, timeout_s=options.answer_timeout_s, concurrency=options.instance_count
+            )
+        ]
+
+    async def _watch(self) -> None:
+        loop, options = asyncio.get_running_loop(), self._options
+        took_s = 0.0
+        while True:
+            await asyncio.sleep(canary.pause_s(shortest_s=options.canary_interval_s, took_s=took_s))
+            began_s = loop.time()
+            async with self._busy:
+                if not await self._is_well():
+                    await self._wait_until_well()
+            took_s = loop.time() - began_s
+
+    async def _is_well(self) -> bool:
+        for tier in self._tiers.values():
+            trouble = await canary.examine(
+                self._client,
+                tier,
+                timeout_s=self._options.answer_timeout_s,
+                concurrency=self._options.instance_count,
+            )
+            if trouble is not None:
+                _LOG.error("not serving: %s", trouble)
+                return False
+        return True
+
+    async def _wait_until_well(self) -> None:
+        """Loads and proves everything again, however often it takes; the state says so meanwhile."""
+        self._publish(BackendState.RECOVERING)
+        while True:
+            await asyncio.sleep(self._pauses.delay_s(asyncio.get_running_loop().time()))
+            try:
+                findings = await self._load_and_check(tuple(self._tiers.values()))
+            except (LoupeError, ModelLoadError) as error:
+                findings = [str(error)]
+            if not findings:
+                break
+            _LOG.error("still not serving: %s", "; ".join(findings))
+        _LOG.warning("serving again")
+        self._publish(BackendState.SERVING)
+
+    def _publish(self, state: BackendState) -> None:
+        if state is self._state:
+            return
+        self._state = state
+        for listener in tuple(self._listeners):
+            listener(state)
