@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from loupe.client import AsyncLoupeClient, LoupeClient
 from loupe.retry import Retry
@@ -39,6 +43,17 @@ class Served:
         """What the names of everything that this gateway's Triton owns begin with."""
         [run] = self.run_root.glob("loupe_*")
         return run.name
+
+    def metrics(self) -> list[Sample]:
+        """Returns what Prometheus would get now."""
+        with urlopen(self.metrics_url) as response:  # noqa: S310 -- our own endpoint
+            families = list(text_string_to_metric_families(response.read().decode()))
+        return [sample for family in families for sample in family.samples]
+
+    def requests_inside(self) -> int:
+        """Returns how many requests run in a tier, or wait for one."""
+        inside = ("loupe_tier_in_flight", "loupe_tier_waiting")
+        return sum(int(sample.value) for sample in self.metrics() if sample.name in inside)
 
     def stop(self) -> int:
         """Tells the gateway to stop, and returns its exit code."""
