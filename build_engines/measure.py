@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.served_outputs import ServedOutputs
-from server.domain.calibration import Calibrator
+from server.domain.calibration.calibrator import Calibrator
 from server.domain.metrics import (
     CalibrationGap,
     ReliabilityBin,

@@ -25,7 +25,7 @@ from toy_release import PHOTO_NAME, write_toy_release
 from loupe.client import AsyncLoupeClient, LoupeClient
 from loupe.errors import InvalidRequestError, LoupeError, NotFoundError, UnavailableError
 from loupe.retry import Retry
-from server.domain.calibration import softmax
+from server.domain.calibration.probability import softmax
 from server.imaging import prepare
 from server.triton.processes import Process, own_processes
 from server.triton.run_directory import SHARED_MEMORY

@@ -22,7 +22,7 @@ from build_engines.served_outputs import ServedOutputs, outputs_path
 from build_engines.step_record import StepRecord
 from build_engines.verify import STEP, VerifiedEngine, _facts, choose_known_photo, read_verified
 from server.adapters.release_files import load_release
-from server.domain.calibration import CalibrationDataError
+from server.domain.errors import CalibrationDataError
 from server.domain.known_answer import KnownAnswer
 
 
