@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,17 +20,14 @@ CategoryMap = Identity | SmoothedTemperature | StructuredVector | StructuredMatr
 class AttributeMaps:
     """One binary map an attribute, in the head's order."""
 
+    kind: ClassVar[str] = "attributes"
+
     maps: tuple[BinaryMap, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError for a head without attributes."""
         if not self.maps:
             raise ValueError("an attributes head needs one map an attribute, at least one")
-
-    @property
-    def kind(self) -> str:
-        """The kinds of the maps, each once, in the order in which they first occur."""
-        return "+".join(dict.fromkeys(each.kind for each in self.maps))
 
     def calibrate(self, logits: LogitArray) -> DoubleArray:
         """Returns calibrated probabilities.
@@ -71,8 +69,12 @@ class Calibrator:
             raise ValueError(f"item count {self.item_count} is out of range")
 
     @property
-    def kind(self) -> str:
-        """What kind of map it is."""
+    def name(self) -> str:
+        """What people read: the kinds of the maps that take part, each once."""
+        if isinstance(self.map, AttributeMaps):
+            return ", ".join(dict.fromkeys(each.kind for each in self.map.maps))
+        if isinstance(self.map, TopLabel):
+            return f"{self.map.base.kind} + {self.map.confidence.kind}"
         return self.map.kind
 
     def calibrate(self, logits: LogitArray) -> DoubleArray:
@@ -105,7 +107,7 @@ class Calibrator:
         """Returns what keeps this calibrator from serving the head; empty if nothing."""
         serves = HeadKind.ATTRIBUTES if isinstance(self.map, AttributeMaps) else HeadKind.CATEGORY
         if head.kind is not serves:
-            return [f"a {self.kind} map of {serves.value} cannot serve head {head.id}"]
+            return [f"a {self.name} map of {serves.value} cannot serve head {head.id}"]
         count = len(self.map.maps) if isinstance(self.map, AttributeMaps) else self.map.label_count
         if count not in (None, len(head.labels)):
             return [f"the calibrator of head {head.id} maps {count} of {len(head.labels)} labels"]

@@ -14,6 +14,7 @@ _MAX_HALVINGS = 40
 _SUFFICIENT = 1e-4
 _NEAR = 1e-12
 _DAMPING = 1e-12
+_TINY = 1e-300
 
 
 def minimise(curve: Curve, start: DoubleArray) -> DoubleArray:
@@ -30,7 +31,7 @@ def minimise(curve: Curve, start: DoubleArray) -> DoubleArray:
     value, gradient, hessian = curve(point)
     for _ in range(_MAX_STEPS):
         # A trace of damping keeps directions without curvature, e.g. of scores that are all equal, at rest.
-        damping = _DAMPING * max(float(np.trace(hessian)), np.finfo(np.float64).tiny)
+        damping = _DAMPING * max(float(np.trace(hessian)), _TINY)
         step = -np.linalg.solve(hessian + damping * np.eye(len(point)), gradient)
         promise = -float(gradient @ step)
         if promise <= _NEAR * max(1.0, abs(value)):

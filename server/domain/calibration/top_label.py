@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,13 +31,10 @@ class TopLabel:
         confidence: Maps the winner's log-odds to the probability that it is right.
     """
 
+    kind: ClassVar[str] = "top_label"
+
     base: BaseMap
     confidence: BinaryMap
-
-    @property
-    def kind(self) -> str:
-        """The kinds of both maps."""
-        return f"{self.base.kind}+{self.confidence.kind}"
 
     @property
     def label_count(self) -> int | None:

@@ -165,7 +165,7 @@ def test_an_attribute_without_both_kinds_is_refused(plan: BuildPlan, engine: Com
     labels["attributes"][:, 3] = 1
     outputs = outputs_without_triton(plan, engine, photos)
     with pytest.raises(CalibrationDataError, match="orange_pistils"):
-        fit_calibrators(plan.checkpoint.task, outputs, labels)
+        fit_calibrators(plan.checkpoint.task, outputs, labels, photos.groups)
 
 
 def test_the_known_photo_is_right_and_sure(plan: BuildPlan, verified: VerifiedEngine, engine: CompiledEngine) -> None:
