@@ -6,13 +6,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from server.domain.metrics import (
+from server.domain.metrics.binned import (
     calibration_error,
-    calibration_gap,
-    calibration_noise_floor,
-    reliability_bins,
-    wilson_interval,
 )
+from server.domain.metrics.noise_floor import calibration_noise_floor
+from server.domain.metrics.reliability import calibration_gap, reliability_bins, wilson_interval
 
 
 def perfect_items(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
