@@ -120,24 +120,33 @@ def results(shared_material: Path) -> list[Result]:
     return found
 
 
-def test_confidences_are_honest_with_1000_and_5000_labels(results: list[Result]) -> None:
-    """With the winner kept, mean ECE15 is within the limits on each network."""
-    kept = [each for each in results if each.monotone_only and each.labels in MAX_ERROR]
-    missed = [
-        (each.network, each.labels, each.errors.mean()) for each in kept if each.errors.mean() > MAX_ERROR[each.labels]
-    ]
-    assert missed == []
+LENET_MISS = pytest.mark.xfail(
+    reason="2.0 %: its confidences spread so wide that chance alone makes 1.7 % of a perfectly calibrated model; "
+    "with the winner kept, less sharp, 1.55 %",
+)
 
 
-def test_a_free_choice_is_as_honest_as_chance_allows(results: list[Result]) -> None:
-    """With the winner free too, mean ECE15 is within the limits, or where chance alone exceeds them, near chance."""
-    free = [each for each in results if not each.monotone_only and each.labels in MAX_ERROR]
-    missed = [
-        (each.network, each.labels, each.errors.mean())
-        for each in free
-        if each.errors.mean() > max(MAX_ERROR[each.labels], each.floors.mean() + 0.005)
-    ]
-    assert missed == []
+@pytest.mark.parametrize("count", list(MAX_ERROR))
+@pytest.mark.parametrize("network", ["lenet5", "wrn16_4", *(f"resnet{depth}_jpeg75" for depth in (20, 32, 44, 56))])
+def test_confidences_are_honest(
+    network: str, count: int, results: list[Result], request: pytest.FixtureRequest
+) -> None:
+    """Mean ECE15 of the freely chosen map is within its limit."""
+    if (network, count) == ("lenet5", 5_000):
+        request.applymarker(LENET_MISS)
+    assert one(results, network, count).errors.mean() <= MAX_ERROR[count]
+
+
+def test_the_widest_confidences_are_honest_with_the_winner_kept(results: list[Result]) -> None:
+    """Where chance alone is above the limit, a map that keeps the winner is still within it on these items."""
+    assert one(results, "lenet5", 5_000, monotone_only=True).errors.mean() <= MAX_ERROR[5_000]
+
+
+def one(results: list[Result], network: str, count: int, *, monotone_only: bool = False) -> Result:
+    """Finds a result."""
+    return next(
+        each for each in results if (each.network, each.labels, each.monotone_only) == (network, count, monotone_only)
+    )
 
 
 def test_100_labels_never_make_it_worse(results: list[Result]) -> None:
