@@ -11,9 +11,15 @@ from hypothesis.extra import numpy as npst
 
 from server.domain.metrics.binned import (
     calibration_error,
+    class_wise_calibration_error,
+    debiased_calibration_error,
+    equal_mass_calibration_error,
+    maximum_calibration_error,
 )
-from server.domain.metrics.noise_floor import calibration_noise_floor
+from server.domain.metrics.noise_floor import calibration_noise_floor, label_noise_floor, noise_floor
 from server.domain.metrics.reliability import calibration_gap, reliability_bins, wilson_interval
+from server.domain.metrics.scores import brier_score, log_loss
+from server.domain.metrics.smooth import smooth_calibration_error
 
 
 def perfect_items(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,16 +150,15 @@ def test_equal_mass_error_does_not_depend_on_the_order(order: list[int]) -> None
 
 
 def test_the_debiased_error_finds_the_truth_where_the_plain_one_does_not() -> None:
-    """A model 5 points too sure shows .05 on average, a calibrated one next to nothing in the mean square."""
+    """A model 5 points too sure shows .05 in the mean square; a calibrated one, as often as not, nothing."""
     off, honest = [], []
     for seed in range(60):
-        confidences, hits = perfect_items(seed, 1_000)
-        confidences = 0.5 + 0.8 * (confidences - 0.5)
+        confidences = 0.5 + 0.8 * (perfect_items(seed, 1_000)[0] - 0.5)
         generator = np.random.default_rng(1_000 + seed)
         off.append(debiased_calibration_error(confidences + 0.05, generator.random(1_000) < confidences) ** 2)
         honest.append(debiased_calibration_error(confidences, generator.random(1_000) < confidences) ** 2)
     assert np.mean(off) == pytest.approx(0.05**2, rel=0.15)
-    assert np.mean(honest) < 0.012**2
+    assert 0.3 < np.mean(np.array(honest) == 0) < 0.7
 
 
 def test_the_debiased_error_is_the_formula() -> None:
@@ -216,10 +221,10 @@ def test_every_error_lies_within_0_and_1(confidences: np.ndarray, seed: int) -> 
 def test_a_noise_floor_is_rarely_passed_by_a_calibrated_model(metric: Callable[..., float]) -> None:
     """Chance lifts a calibrated model above its own 95th percentile in about 5 % of test sets."""
     passed = 0
-    for seed in range(100):
+    for seed in range(60):
         confidences, hits = perfect_items(seed, 300)
-        passed += metric(confidences, hits) > noise_floor(metric, confidences, seed=seed, draws=60)
-    assert 1 <= passed <= 14
+        passed += metric(confidences, hits) > noise_floor(metric, confidences, seed=seed, draws=50)
+    assert 0 <= passed <= 9
 
 
 def test_the_general_noise_floor_is_that_of_the_fast_one() -> None:
