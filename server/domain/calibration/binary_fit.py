@@ -44,7 +44,7 @@ def fit_centred_isotonic(scores: DoubleArray, hits: BoolArray) -> CentredIsotoni
     """
     distinct, places = np.unique(scores, return_inverse=True)
     counts = np.bincount(places).astype(np.float64)
-    blocks = _pool(counts, np.bincount(places, weights=hits.astype(np.float64)))
+    blocks = _pool(counts, np.bincount(places, weights=hits).astype(np.float64))
     ends = np.cumsum([width for width, _ in blocks])
     starts = ends - [width for width, _ in blocks]
     weight = np.add.reduceat(counts, starts)

@@ -109,4 +109,5 @@ def _equal_mass_bin_of(confidences: DoubleArray, bins: int) -> npt.NDArray[np.in
 
 def _excesses(confidences: DoubleArray, hits: BoolArray, places: npt.NDArray[np.intp], bins: int = 0) -> DoubleArray:
     """Returns by bin the sum of confidences less the number of hits."""
-    return np.bincount(places, weights=confidences - hits, minlength=bins)
+    excesses: DoubleArray = np.bincount(places, weights=confidences - hits, minlength=bins).astype(np.float64)
+    return excesses
