@@ -221,7 +221,7 @@ def _calibrate(console: Console, plan: BuildPlan) -> None:
     with _progress(console, "Calibrating in Triton") as on_photo:
         calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
     for head, calibrator in calibrated.calibrators.items():
-        console.print(f"Calibrated: {head} by {calibrator.kind} on {calibrator.item_count:,} photos.")
+        console.print(f"Calibrated: {head} by {calibrator.name} on {calibrator.item_count:,} photos.")
 
 
 def _verify(console: Console, plan: BuildPlan) -> VerifiedEngine:

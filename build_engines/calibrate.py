@@ -14,14 +14,11 @@ from build_engines.compile import CompiledEngine, read_engine
 from build_engines.plan import BuildPlan
 from build_engines.served_outputs import Follow, ServedOutputs, collect_outputs, outputs_path, serve, unfollowed
 from build_engines.step_record import StepRecord
-from server.domain.calibration import (
-    CalibrationDataError,
-    Calibrator,
-    PlattScaling,
-    SmoothedTemperature,
-    fit_platt_scaling,
-    fit_smoothed_temperature,
-)
+from server.adapters.calibrator_part import CalibratorPart
+from server.domain.calibration.calibrator import Calibrator
+from server.domain.calibration.cross_validation import Comparison
+from server.domain.calibration.selection import FittedHead, fit_best
+from server.domain.errors import CalibrationDataError
 from server.domain.task import Head, HeadKind, Task
 from server.domain.uncertainty import UncertaintyScale, fit_uncertainty_scale
 
@@ -60,14 +57,18 @@ async def calibrate(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> Calibr
     engine = read_engine(plan)
     photos = read_held_out(plan.checkpoint, SPLIT, data_folder=plan.data_folder)
     outputs = await known_or_collected(plan, engine, photos, on_photo=on_photo)
-    calibrators = fit_calibrators(plan.checkpoint.task, outputs, photos.labels)
+    fitted = fit_calibrators(plan.checkpoint.task, outputs, photos.labels, photos.groups)
+    calibrators = {head: each.calibrator for head, each in fitted.items()}
     scale = fit_uncertainty_scale(outputs.feature_distances, outputs.logit_variances, false_alarm_rate=FALSE_ALARM_RATE)
     record = StepRecord.make(
         STEP,
         inputs={"engine": engine.sha256, SPLIT: photos.sha256},
         outputs=(outputs_path(plan, SPLIT),),
         facts={
-            "calibrators": {head: _facts_of(each) for head, each in calibrators.items()},
+            "calibrators": {
+                head: CalibratorPart.model_validate(each).model_dump(mode="json") for head, each in calibrators.items()
+            },
+            "comparisons": {head: [_facts_of(each) for each in fitted[head].comparisons] for head in fitted},
             "uncertainty": {
                 "feature_distance_quantiles": scale.feature_distance_quantiles,
                 "logit_variance_quantiles": scale.logit_variance_quantiles,
@@ -92,7 +93,9 @@ def read_calibrated(plan: BuildPlan) -> CalibratedEngine:
     engine = read_engine(plan)
     record = StepRecord.read(plan.work_folder, STEP, command=plan.command(STEP))
     record.require_input("engine", engine.sha256, command=plan.command(STEP))
-    calibrators = {head: _from_facts(each) for head, each in record.facts["calibrators"].items()}
+    calibrators = {
+        head: CalibratorPart.model_validate(each).to_domain() for head, each in record.facts["calibrators"].items()
+    }
     scale = record.facts["uncertainty"]
     return CalibratedEngine(
         engine,
@@ -121,46 +124,39 @@ async def known_or_collected(
 
 
 def fit_calibrators(
-    task: Task, outputs: ServedOutputs, labels: dict[str, npt.NDArray[np.int64]]
-) -> dict[str, Calibrator]:
-    """Fits one calibrator a head; photos without a label of the head are left out.
+    task: Task, outputs: ServedOutputs, labels: dict[str, npt.NDArray[np.int64]], groups: npt.NDArray[np.int64]
+) -> dict[str, FittedHead]:
+    """Chooses and fits one calibrator a head; photos without a label of the head are left out.
 
     Args:
         task: The taxonomy.
         outputs: On the photos of val_calib.
         labels: By head id, in the order of the outputs; see `HeldOutPhotos`.
+        groups: [photo_count] int64. The specimen of each photo: its photos stay together.
 
     Raises:
         CalibrationDataError: A head has no labelled photo, or an attribute only one kind of them.
     """
-    return {head.id: _fit(head, outputs, labels[head.id]) for head in task.heads}
+    return {head.id: _fit(head, outputs, labels[head.id], groups) for head in task.heads}
 
 
-def _fit(head: Head, outputs: ServedOutputs, labels: npt.NDArray[np.int64]) -> Calibrator:
-    logits = outputs.logits[head.id]
-    if head.kind is HeadKind.CATEGORY:
-        known = labels >= 0
-        return fit_smoothed_temperature(logits[known], labels[known], engine_sha256=outputs.engine_sha256)
-    known = (labels >= 0).all(axis=1)
-    present = labels[known] == 1
-    for label, column in zip(head.labels, present.T, strict=True):
-        if column.all() or not column.any():
-            raise CalibrationDataError(f"attribute {label} is never {'absent' if column.any() else 'present'}")
-    return fit_platt_scaling(logits[known], present, engine_sha256=outputs.engine_sha256)
+def _fit(
+    head: Head, outputs: ServedOutputs, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
+) -> FittedHead:
+    known = labels >= 0 if head.kind is HeadKind.CATEGORY else (labels >= 0).all(axis=1)
+    if head.kind is HeadKind.ATTRIBUTES:
+        for label, column in zip(head.labels, (labels[known] == 1).T, strict=True):
+            if column.all() or not column.any():
+                raise CalibrationDataError(f"attribute {label} is never {'absent' if column.any() else 'present'}")
+    return fit_best(
+        head, outputs.logits[head.id][known], labels[known], engine_sha256=outputs.engine_sha256, groups=groups[known]
+    )
 
 
-def _facts_of(calibrator: Calibrator) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "kind": calibrator.kind,
-        "engine_sha256": calibrator.engine_sha256,
-        "item_count": calibrator.item_count,
+def _facts_of(comparison: Comparison) -> dict[str, object]:
+    """Returns what was compared, for the step's record."""
+    losses = {
+        each.kind.value: {"log_loss": each.log_loss, "excess": each.excess, "excess_error": each.excess_error}
+        for each in comparison.losses
     }
-    if isinstance(calibrator, SmoothedTemperature):
-        return facts | {"temperature": calibrator.temperature}
-    return facts | {"slopes": calibrator.slopes, "intercepts": calibrator.intercepts}
-
-
-def _from_facts(facts: dict[str, object]) -> Calibrator:
-    own = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items() if name != "kind"}
-    maker = SmoothedTemperature if facts["kind"] == SmoothedTemperature.kind else PlattScaling
-    return maker(**own)  # type: ignore[arg-type]
+    return {"question": comparison.question, "chosen": comparison.chosen.value, "cross_validated": losses}

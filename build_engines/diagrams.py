@@ -13,7 +13,7 @@ _PALE = "#b9c9d8"
 
 
 def draw_reliability(question: QuestionMetrics, path: Path, *, title: str) -> None:
-    """Draws the share borne out against confidence, a bin a point with its 95 % interval, and the counts below.
+    """Draws the share borne out against confidence, a bin a point with its band, and the counts below.
 
     Args:
         question: Its bins are drawn.

@@ -12,15 +12,10 @@ import numpy.typing as npt
 
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.served_outputs import ServedOutputs
-from server.domain.calibration import Calibrator
-from server.domain.metrics import (
-    CalibrationGap,
-    ReliabilityBin,
-    calibration_error,
-    calibration_gap,
-    calibration_noise_floor,
-    reliability_bins,
-)
+from server.domain.calibration.calibrator import Calibrator
+from server.domain.metrics.binned import calibration_error
+from server.domain.metrics.noise_floor import calibration_noise_floor
+from server.domain.metrics.reliability import CalibrationGap, ReliabilityBin, calibration_gap, reliability_bins
 from server.domain.task import Head, HeadKind, Task
 
 NOISE_FLOOR_SEED = 20_250_105

@@ -165,7 +165,7 @@ def _promise() -> str:
 def _engine_table(plan: BuildPlan, verified: VerifiedEngine) -> str:
     engine, calibrated = verified.calibrated.engine, verified.calibrated
     maps = ", ".join(
-        f"{head}: {each.kind} on {each.item_count:,} photos" for head, each in calibrated.calibrators.items()
+        f"{head}: {each.name} on {each.item_count:,} photos" for head, each in calibrated.calibrators.items()
     )
     rows = (
         ("model", f"`{plan.model}`"),

@@ -1,6 +1,8 @@
 """Builds valid domain objects, so that a test states only what it is about."""
 
-from server.domain.calibration import PlattScaling, SmoothedTemperature
+from server.domain.calibration.binary_maps import Platt
+from server.domain.calibration.calibrator import AttributeMaps, Calibrator
+from server.domain.calibration.category_maps import SmoothedTemperature
 from server.domain.known_answer import KnownAnswer
 from server.domain.release import EngineRef, Release, TierRelease
 from server.domain.task import Head, HeadKind, Task
@@ -29,15 +31,26 @@ SCALE = UncertaintyScale(
 KNOWN_ANSWER = KnownAnswer("releases/bread/1/known_answer.jpg", SHA, (), {}, {})
 
 
+def temperature_of(sha256: str, temperature: float = 1.0, *, item_count: int = 1000) -> Calibrator:
+    """Returns a calibrator of a category that divides logits, and smooths by the count of its labels."""
+    return Calibrator(sha256, SmoothedTemperature(temperature, 1 / (item_count + 1)), item_count)
+
+
+def platt_of(sha256: str, *slopes: float, item_count: int = 1000) -> Calibrator:
+    """Returns a calibrator of attributes with these slopes and no intercepts."""
+    maps = tuple(Platt(each, 0.0, 1 / (item_count + 2)) for each in slopes)
+    return Calibrator(sha256, AttributeMaps(maps), item_count)
+
+
 def make_tier(tier: str = "fast", *, sha256: str = SHA, thresholds: dict[str, float] | None = None) -> TierRelease:
     """Returns a tier of the bread task whose calibrators change nothing but for smoothing."""
     return TierRelease(
         tier=tier,
         engine=EngineRef(f"bread_r1_{tier}", "fp32", sha256, f"triton/bread_r1_{tier}_engine/1/model.onnx", 32, (4, 4)),
         calibrators={
-            "kind": SmoothedTemperature(sha256, 1.0, 1000),
-            "grade": SmoothedTemperature(sha256, 1.0, 1000),
-            "signs": PlattScaling(sha256, (1.0, 1.0), (0.0, 0.0), 1000),
+            "kind": temperature_of(sha256),
+            "grade": temperature_of(sha256),
+            "signs": platt_of(sha256, 1.0, 1.0),
         },
         thresholds=thresholds or {"kind": 0.9, "grade": 0.8},
         uncertainty=SCALE,

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from builders import SCALE, TASK
+from builders import SCALE, TASK, platt_of, temperature_of
 from toy_engine import GRID, SIZE_PX, toy_photo, write_toy_engine
 
 from server.adapters.release_files import RELEASE_NAME, dump_release
-from server.domain.calibration import PlattScaling, SmoothedTemperature
 from server.domain.known_answer import KnownAnswer
 from server.domain.release import EngineRef, Release, TierRelease
 from server.imaging import prepare
@@ -58,9 +57,9 @@ def _tier(
         tier=tier,
         engine=EngineRef(model, "fp32", digest, str(engine_path.relative_to(model_repository)), SIZE_PX, GRID),
         calibrators={
-            "kind": SmoothedTemperature(digest, 1.0, 1000),
-            "grade": SmoothedTemperature(digest, 1.0, 1000),
-            "signs": PlattScaling(digest, (1.0, 1.0), (0.0, 0.0), 1000),
+            "kind": temperature_of(digest),
+            "grade": temperature_of(digest),
+            "signs": platt_of(digest, 1.0, 1.0),
         },
         thresholds=dict.fromkeys(TASK.decision_heads, threshold),
         uncertainty=SCALE,

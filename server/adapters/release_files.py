@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
-from server.domain.calibration import Calibrator, PlattScaling, SmoothedTemperature
+from server.adapters.calibrator_part import AnyCalibratorPart
+from server.adapters.part import Digest, Part
 from server.domain.errors import ReleaseRefusedError
 from server.domain.known_answer import KnownAnswer
 from server.domain.release import EngineRef, Release, TierRelease
@@ -23,9 +24,6 @@ from server.domain.uncertainty import UncertaintyScale
 RELEASE_NAME = "release.json"
 
 _RELEASES_FOLDER = "releases"
-_SHA256 = r"[0-9a-f]{64}"
-
-Digest = Annotated[str, Field(pattern=rf"^{_SHA256}$")]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,13 +41,7 @@ class ReleaseId:
         return f"{self.task}/{self.number}"
 
 
-class _Part(BaseModel):
-    """A part of the file; it can be read off the domain's own object, attribute by attribute."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
-
-
-class HeadPart(_Part):
+class HeadPart(Part):
     """One head of the taxonomy."""
 
     id: str
@@ -62,7 +54,7 @@ class HeadPart(_Part):
         return Head(self.id, self.title, self.kind, self.labels)
 
 
-class TaskPart(_Part):
+class TaskPart(Part):
     """The taxonomy."""
 
     id: str
@@ -75,7 +67,7 @@ class TaskPart(_Part):
         return Task(self.id, self.title, tuple(head.to_domain() for head in self.heads), self.decision_heads)
 
 
-class EnginePart(_Part):
+class EnginePart(Part):
     """A compiled model."""
 
     model: str
@@ -90,37 +82,7 @@ class EnginePart(_Part):
         return EngineRef(self.model, self.precision, self.sha256, self.path, self.input_size_px, self.attention_grid)
 
 
-class SmoothedTemperaturePart(_Part):
-    """The calibrator of a category head."""
-
-    kind: Literal["smoothed_temperature"] = "smoothed_temperature"
-    engine_sha256: Digest
-    temperature: float
-    item_count: int
-
-    def to_domain(self) -> Calibrator:
-        """Returns the domain's calibrator."""
-        return SmoothedTemperature(self.engine_sha256, self.temperature, self.item_count)
-
-
-class PlattScalingPart(_Part):
-    """The calibrator of an attributes head."""
-
-    kind: Literal["platt"] = "platt"
-    engine_sha256: Digest
-    slopes: tuple[float, ...]
-    intercepts: tuple[float, ...]
-    item_count: int
-
-    def to_domain(self) -> Calibrator:
-        """Returns the domain's calibrator."""
-        return PlattScaling(self.engine_sha256, self.slopes, self.intercepts, self.item_count)
-
-
-CalibratorPart = Annotated[SmoothedTemperaturePart | PlattScalingPart, Field(discriminator="kind")]
-
-
-class UncertaintyPart(_Part):
+class UncertaintyPart(Part):
     """The scale of the uncertainty outputs."""
 
     feature_distance_quantiles: tuple[float, ...]
@@ -138,7 +100,7 @@ class UncertaintyPart(_Part):
         )
 
 
-class KnownAnswerPart(_Part):
+class KnownAnswerPart(Part):
     """What the engine must answer on known inputs."""
 
     photo_path: str
@@ -162,12 +124,12 @@ class KnownAnswerPart(_Part):
         )
 
 
-class TierPart(_Part):
+class TierPart(Part):
     """One tier."""
 
     tier: str
     engine: EnginePart
-    calibrators: dict[str, CalibratorPart]
+    calibrators: dict[str, AnyCalibratorPart]
     thresholds: dict[str, float]
     uncertainty: UncertaintyPart
     known_answer: KnownAnswerPart
@@ -184,7 +146,7 @@ class TierPart(_Part):
         )
 
 
-class ReleaseFile(_Part):
+class ReleaseFile(Part):
     """What `release.json` holds.
 
     Attributes:

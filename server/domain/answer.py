@@ -4,7 +4,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server.domain.calibration import Calibrator, softmax_item
+from server.domain.calibration.calibrator import Calibrator
+from server.domain.calibration.probability import softmax_item
 from server.domain.prediction import (
     AttributeAnswer,
     AttributesAnswer,

@@ -12,6 +12,7 @@
     ├── DrainingError                  the server is shutting down
     ├── DeadlineExpiredError           the caller's time is over
     ├── EngineFailedError              an engine answered with an error or with something malformed
+    ├── CalibrationDataError           the labelled outputs do not suffice to fit a map, or are malformed
     └── ReleaseRefusedError            a release that must not be served: mismatched, damaged, not proven
 
 One table in `server.rpc.status` maps each class to its status; a test proves it exhaustive.
@@ -181,6 +182,12 @@ class EngineFailedError(LoupeError):
         """Carries what was seen; the detail is logged and never sent to callers."""
         super().__init__(f"engine {engine}: {detail}")
         self.engine = engine
+
+
+class CalibrationDataError(LoupeError):
+    """The labelled outputs do not suffice to fit a calibrator, or are malformed."""
+
+    reason = "CALIBRATION_DATA"
 
 
 class ReleaseRefusedError(LoupeError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from server.domain.calibration import Calibrator
+from server.domain.calibration.calibrator import Calibrator
 from server.domain.errors import ReleaseRefusedError, UnknownTierError
 from server.domain.known_answer import KnownAnswer
 from server.domain.task import Task

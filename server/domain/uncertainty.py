@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.domain.calibration import LogitArray
+from server.domain.calibration.probability import LogitArray
 from server.domain.prediction import RawPrediction, Uncertainty
 
 QUANTILE_COUNT = 101

@@ -12,9 +12,9 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from server.domain.calibration import CalibrationDataError
 from server.domain.errors import (
     BackendUnavailableError,
+    CalibrationDataError,
     DeadlineExpiredError,
     DrainingError,
     EngineFailedError,

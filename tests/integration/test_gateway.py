@@ -27,7 +27,7 @@ from loupe.client import AsyncLoupeClient
 from loupe.errors import InvalidRequestError, LoupeError, NotFoundError, UnavailableError
 from loupe.options import inspect_request
 from loupe.v1.inspection_service_pb2_grpc import InspectionServiceStub
-from server.domain.calibration import softmax
+from server.domain.calibration.probability import softmax
 from server.imaging import prepare
 from server.triton.processes import Process, own_processes
 from server.triton.run_directory import SHARED_MEMORY

@@ -58,6 +58,17 @@ def test_a_release_survives_the_way_to_disk(tmp_path: Path) -> None:
     assert write_release(tmp_path) == load_release(tmp_path, "bread", 1)
 
 
+def test_a_release_of_the_earlier_schema_is_loaded(tmp_path: Path) -> None:
+    """Calibrators as they were written before there was a choice of maps mean what they meant."""
+    release = write_release(tmp_path)
+    digest = release.tiers[0].engine.sha256
+    temperature = {"kind": "smoothed_temperature", "engine_sha256": digest, "temperature": 1.0, "item_count": 1000}
+    platt = {"kind": "platt", "engine_sha256": digest, "slopes": [1.0, 1.0], "intercepts": [0, 0], "item_count": 1000}
+    earlier = {"kind": temperature, "grade": temperature, "signs": platt}
+    edit(tmp_path, lambda content: content["tiers"][0].update(calibrators=earlier))
+    assert load_release(tmp_path, "bread", 1) == release
+
+
 def test_releases_are_found_by_number(tmp_path: Path) -> None:
     """Numbers sort as numbers, and folders without a release are passed over."""
     for name in ("2", "10", "1", "x"):

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import TASK
+from builders import TASK, platt_of, temperature_of
 
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.gates import judge
 from build_engines.measure import HeadMetrics, measure
 from build_engines.served_outputs import ServedOutputs
-from server.domain.calibration import Calibrator, PlattScaling, SmoothedTemperature
+from server.domain.calibration.calibrator import Calibrator
 
 SHA = "a" * 64
 
@@ -18,9 +18,9 @@ SHA = "a" * 64
 def calibrators(*, temperature: float = 1.0, slope: float = 1.0) -> dict[str, Calibrator]:
     """Maps that change nothing unless asked to."""
     return {
-        "kind": SmoothedTemperature(SHA, temperature, 100_000),
-        "grade": SmoothedTemperature(SHA, 1.0, 100_000),
-        "signs": PlattScaling(SHA, (slope, 1.0), (0.0, 0.0), 100_000),
+        "kind": temperature_of(SHA, temperature, item_count=100_000),
+        "grade": temperature_of(SHA, item_count=100_000),
+        "signs": platt_of(SHA, slope, 1.0, item_count=100_000),
     }
 
 

@@ -22,7 +22,7 @@ from build_engines.served_outputs import ServedOutputs, outputs_path
 from build_engines.step_record import StepRecord
 from build_engines.verify import STEP, VerifiedEngine, _facts, choose_known_photo, read_verified
 from server.adapters.release_files import load_release
-from server.domain.calibration import CalibrationDataError
+from server.domain.errors import CalibrationDataError
 from server.domain.known_answer import KnownAnswer
 
 
@@ -148,6 +148,16 @@ def test_calibrators_name_the_engine_that_they_were_fitted_on(plan: BuildPlan, v
     assert {each.engine_sha256 for each in calibrated.calibrators.values()} == {calibrated.engine.sha256}
 
 
+def test_the_record_says_why_each_map_was_chosen(plan: BuildPlan, verified: VerifiedEngine) -> None:
+    """Every question has its choice, the least loss among those that took part, and what the others lost."""
+    facts = StepRecord.read(plan.work_folder, "calibrate", command="").facts
+    assert set(facts["comparisons"]) == set(verified.calibrated.calibrators)
+    for comparisons in facts["comparisons"].values():
+        for each in comparisons:
+            assert each["chosen"] in each["cross_validated"] or not each["cross_validated"]
+            assert all(loss["excess"] >= 0 for loss in each["cross_validated"].values())
+
+
 def test_outputs_of_another_engine_are_not_taken(plan: BuildPlan, verified: VerifiedEngine) -> None:
     """Kept outputs are found by engine and photos, or not at all."""
     path = outputs_path(plan, "val_calib")
@@ -165,7 +175,7 @@ def test_an_attribute_without_both_kinds_is_refused(plan: BuildPlan, engine: Com
     labels["attributes"][:, 3] = 1
     outputs = outputs_without_triton(plan, engine, photos)
     with pytest.raises(CalibrationDataError, match="orange_pistils"):
-        fit_calibrators(plan.checkpoint.task, outputs, labels)
+        fit_calibrators(plan.checkpoint.task, outputs, labels, photos.groups)
 
 
 def test_the_known_photo_is_right_and_sure(plan: BuildPlan, verified: VerifiedEngine, engine: CompiledEngine) -> None:

@@ -1,18 +1,25 @@
 """Calibration metrics against a known truth."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import sklearn.metrics
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from server.domain.metrics import (
+from server.domain.metrics.binned import (
     calibration_error,
-    calibration_gap,
-    calibration_noise_floor,
-    reliability_bins,
-    wilson_interval,
+    class_wise_calibration_error,
+    debiased_calibration_error,
+    equal_mass_calibration_error,
+    maximum_calibration_error,
 )
+from server.domain.metrics.noise_floor import calibration_noise_floor, label_noise_floor, noise_floor
+from server.domain.metrics.reliability import calibration_gap, reliability_bins, wilson_interval
+from server.domain.metrics.scores import brier_score, log_loss
+from server.domain.metrics.smooth import smooth_calibration_error
 
 
 def perfect_items(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,3 +116,154 @@ def test_bins_hold_every_item_once(confidences: np.ndarray, seed: int) -> None:
     assert sum(each.count for each in bins) == len(confidences)
     error = sum(each.count * abs(each.mean_confidence - each.hit_share) for each in bins) / len(confidences)
     assert error == pytest.approx(calibration_error(confidences, hits), abs=1e-12)
+
+
+def drawn_labels(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of three labels, and labels drawn from them."""
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet([1.0, 1.0, 1.0], count)
+    return probabilities, (probabilities.cumsum(axis=1) < generator.random((count, 1))).sum(axis=1).clip(max=2)
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    """Log-loss and Brier score are those of the library, to 1e-9."""
+    probabilities, labels = drawn_labels(1, 400)
+    assert log_loss(probabilities, labels) == pytest.approx(sklearn.metrics.log_loss(labels, probabilities), abs=1e-9)
+    squared = ((probabilities - np.eye(3)[labels]) ** 2).sum(axis=1).mean()
+    assert brier_score(probabilities, labels) == pytest.approx(squared, abs=1e-9)
+
+
+def test_equal_mass_bins_hold_as_many_items_each() -> None:
+    """Two halves that are off by .1 and by .3 weigh alike."""
+    confidences = np.array([0.3] * 20 + [0.9] * 20)
+    hits = np.array([True] * 12 + [False] * 8 + [True] * 16 + [False] * 4)
+    assert equal_mass_calibration_error(confidences, hits, bins=2) == pytest.approx((0.3 + 0.1) / 2)
+
+
+@given(st.permutations(range(30)))
+def test_equal_mass_error_does_not_depend_on_the_order(order: list[int]) -> None:
+    """Items of equal confidence are not torn apart by where they stand."""
+    generator = np.random.default_rng(2)
+    confidences, hits = generator.integers(0, 5, 30) / 5, generator.random(30) < 0.5
+    expected = equal_mass_calibration_error(confidences, hits, bins=4)
+    assert equal_mass_calibration_error(confidences[order], hits[order], bins=4) == pytest.approx(expected)
+
+
+def test_the_debiased_error_finds_the_truth_where_the_plain_one_does_not() -> None:
+    """A model 5 points too sure shows .05 in the mean square; a calibrated one, as often as not, nothing."""
+    off, honest = [], []
+    for seed in range(60):
+        confidences = 0.5 + 0.8 * (perfect_items(seed, 1_000)[0] - 0.5)
+        generator = np.random.default_rng(1_000 + seed)
+        off.append(debiased_calibration_error(confidences + 0.05, generator.random(1_000) < confidences) ** 2)
+        honest.append(debiased_calibration_error(confidences, generator.random(1_000) < confidences) ** 2)
+    assert np.mean(off) == pytest.approx(0.05**2, rel=0.15)
+    assert 0.3 < np.mean(np.array(honest) == 0) < 0.7
+
+
+def test_the_debiased_error_is_the_formula() -> None:
+    """One bin of four items: squared gap less share times its complement over three."""
+    error = debiased_calibration_error(np.full(4, 0.95), np.array([True, True, True, False]), bins=1)
+    assert error == pytest.approx(max(0, 0.2**2 - 0.75 * 0.25 / 3) ** 0.5)
+    assert debiased_calibration_error(np.full(4, 0.99), np.zeros(4, dtype=bool), bins=1) == pytest.approx(0.99)
+
+
+def test_the_maximum_error_is_that_of_the_worst_bin() -> None:
+    """Of a bin off by .1 and one off by .3, the second."""
+    confidences = np.array([0.9] * 30 + [0.3] * 10)
+    hits = np.array([True] * 24 + [False] * 6 + [True] * 6 + [False] * 4)
+    assert maximum_calibration_error(confidences, hits) == pytest.approx(0.3)
+
+
+def test_the_class_wise_error_is_the_mean_over_labels() -> None:
+    """Each label's own probability is judged by itself."""
+    probabilities, labels = drawn_labels(3, 500)
+    own = [calibration_error(probabilities[:, each], labels == each) for each in range(3)]
+    assert class_wise_calibration_error(probabilities, labels) == pytest.approx(np.mean(own))
+
+
+def smooth_error_by_definition(confidences: np.ndarray, hits: np.ndarray) -> float:
+    """The smooth calibration error from reflected kernels summed up one by one, on a fine grid."""
+    grid = (np.arange(1_000) + 0.5) / 1_000
+
+    def smoothed(width: float) -> float:
+        images = [sign * confidences + shift for sign in (1, -1) for shift in (-2, 0, 2)]
+        kernel = sum(np.exp(-0.5 * ((grid[:, None] - each) / width) ** 2) for each in images)
+        residual = kernel @ (hits - confidences) / (len(hits) * width * np.sqrt(2 * np.pi))
+        return float(np.abs(residual).mean())
+
+    low, high = 1e-3, 1.0
+    for _ in range(25):
+        middle = (low + high) / 2
+        low, high = (middle, high) if smoothed(middle) > middle else (low, middle)
+    return low
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.1, 0.3])
+def test_the_smooth_error_is_its_definition(lift: float) -> None:
+    """It agrees to 1e-4 with kernels summed one by one, also for confidences at the ends."""
+    confidences, hits = perfect_items(4, 300)
+    confidences = np.clip(confidences + lift, 0, 1)
+    expected = smooth_error_by_definition(confidences, hits)
+    assert smooth_calibration_error(confidences, hits) == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=50)
+@given(npst.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.integers(0, 99))
+def test_every_error_lies_within_0_and_1(confidences: np.ndarray, seed: int) -> None:
+    """Whatever the confidences, errors are shares."""
+    hits = np.random.default_rng(seed).random(len(confidences)) < 0.5
+    for metric in (equal_mass_calibration_error, maximum_calibration_error, smooth_calibration_error):
+        assert 0 <= metric(confidences, hits) <= 1
+
+
+@pytest.mark.parametrize("metric", [smooth_calibration_error, equal_mass_calibration_error, maximum_calibration_error])
+def test_a_noise_floor_is_rarely_passed_by_a_calibrated_model(metric: Callable[..., float]) -> None:
+    """Chance lifts a calibrated model above its own 95th percentile in about 5 % of test sets."""
+    passed = 0
+    for seed in range(60):
+        confidences, hits = perfect_items(seed, 300)
+        passed += metric(confidences, hits) > noise_floor(metric, confidences, seed=seed, draws=50)
+    assert 0 <= passed <= 9
+
+
+def test_the_general_noise_floor_is_that_of_the_fast_one() -> None:
+    """Both say the same of the calibration error, within what 2,000 draws can tell."""
+    confidences = perfect_items(5, 1_000)[0]
+    slow = noise_floor(calibration_error, confidences, seed=1, draws=2_000)
+    assert slow == pytest.approx(calibration_noise_floor(confidences, seed=2), rel=0.05)
+
+
+@pytest.mark.parametrize("metric", [log_loss, brier_score, class_wise_calibration_error])
+def test_a_label_noise_floor_is_rarely_passed_by_a_calibrated_model(metric: Callable[..., float]) -> None:
+    """Scores and class-wise errors have a floor too: labels drawn anew from the model's own probabilities."""
+    passed = 0
+    for seed in range(100):
+        probabilities, labels = drawn_labels(seed, 200)
+        passed += metric(probabilities, labels) > label_noise_floor(metric, probabilities, seed=seed, draws=60)
+    assert 1 <= passed <= 14
+
+
+def test_the_bands_of_a_diagram_hold_together() -> None:
+    """In 95 of 100 diagrams of a calibrated model, or more, no bin's band misses its mean confidence."""
+    held = 0
+    for seed in range(200):
+        bins = reliability_bins(*perfect_items(seed, 1_500))
+        held += all(each.hit_low <= each.mean_confidence <= each.hit_high for each in bins)
+    assert held >= 185
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels"),
+    [
+        (np.full((2, 3), 0.5), np.zeros(2, dtype=np.int64)),
+        (np.full((2, 2), 0.5), np.zeros(3, dtype=np.int64)),
+        (np.full((2, 2), 0.5), np.array([0, 2])),
+        (np.array([[1.5, -0.5]]), np.array([0])),
+        (np.array([[np.nan, 0.5]]), np.array([0])),
+    ],
+)
+def test_malformed_probabilities_are_refused(probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Probabilities that do not sum to 1, and labels that do not exist, have no score."""
+    with pytest.raises(ValueError, match=r"probabilities|labels"):
+        log_loss(probabilities, labels)

@@ -3,9 +3,8 @@
 import dataclasses
 
 import pytest
-from builders import TASK, make_release, make_tier
+from builders import TASK, make_release, make_tier, temperature_of
 
-from server.domain.calibration import SmoothedTemperature
 from server.domain.errors import ReleaseRefusedError, UnknownHeadError, UnknownTierError
 from server.domain.release import Release
 from server.domain.task import Head, HeadKind, Task
@@ -42,7 +41,7 @@ def test_all_findings_are_named_at_once() -> None:
 def test_a_map_of_the_wrong_kind_is_refused() -> None:
     """A temperature cannot serve attributes."""
     tier = make_tier()
-    calibrators = {**tier.calibrators, "signs": SmoothedTemperature(tier.engine.sha256, 1.0, 10)}
+    calibrators = {**tier.calibrators, "signs": temperature_of(tier.engine.sha256)}
     with pytest.raises(ReleaseRefusedError, match="cannot serve head signs"):
         Release(TASK, 1, (dataclasses.replace(tier, calibrators=calibrators),))
 
