@@ -31,7 +31,8 @@ def clopper_pearson_high(hits: CountArray, counts: CountArray, *, error: float) 
     """
     bounds = np.ones(len(hits))
     inside = hits < counts
-    bounds[inside] = beta_quantile(hits[inside] + 1.0, (counts - hits)[inside].astype(np.float64), 1.0 - error)
+    if inside.any():
+        bounds[inside] = beta_quantile(hits[inside] + 1.0, (counts - hits)[inside].astype(np.float64), 1.0 - error)
     return bounds
 
 
