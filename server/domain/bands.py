@@ -27,9 +27,9 @@ _LEAST_WINDOW = 8
 _WINDOW_GROWTH = 1.15
 # A band's steps rise and fall with its windows; somewhat wider ones than a lone bound wants make for calmer steps.
 _CALMING = 1.25
-# Where the truth is flatter than the confidences, labels far away count too: a second window, for a fifth of the error.
-_FAR_WINDOW = 4
-_FAR_SHARE = 0.2
+# Where the truth is flatter than the confidences, labels far away count too: a second window, for a tenth of the error.
+_FAR_WINDOW = 6
+_FAR_SHARE = 0.1
 _DECIMALS = 10_000
 
 
