@@ -62,7 +62,8 @@ def test_bounds_step_at_their_knots(confidence: float, interval: tuple[float, fl
 def test_bounds_are_ordered_and_do_not_fall(fit, seed: int, count: int, digits: int) -> None:  # noqa: ANN001
     """0 <= low <= high <= 1, and neither falls as the confidence rises; with equal confidences too."""
     confidences, hits = items(seed, count)
-    intervals = [fit(confidences.round(digits), hits).interval(each) for each in GRID]
+    fitted = fit(confidences.round(digits), hits)
+    intervals = [fitted.interval(each) for each in GRID]
     lows, highs = zip(*intervals, strict=True)
     assert all(0 <= low <= high <= 1 for low, high in intervals)
     assert list(lows) == sorted(lows)
