@@ -25,6 +25,7 @@ from server.domain.errors import (
     PhotoRefusedError,
     ReleaseRefusedError,
 )
+from server.domain.labelled_items import LabelledItemsError
 from server.rpc.errors import MethodNotImplementedError
 
 ERROR_DOMAIN: Final = "loupe"
@@ -105,6 +106,9 @@ TABLE: Final[Mapping[type[LoupeError], StatusRow]] = {
     ),
     CalibrationDataError: StatusRow(
         grpc.StatusCode.FAILED_PRECONDITION, _says("the labelled outputs do not suffice to calibrate")
+    ),
+    LabelledItemsError: StatusRow(
+        grpc.StatusCode.FAILED_PRECONDITION, _says("the labelled items do not suffice for a band, a set or a threshold")
     ),
     MethodNotImplementedError: StatusRow(grpc.StatusCode.UNIMPLEMENTED, str),
 }
