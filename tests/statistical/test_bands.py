@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3_600)]
 
 COVERAGE = 0.95
 POPULATION = 3_000
-REPLICATIONS = {200: 120, 1_000: 80, 5_000: 40}
+REPLICATIONS = {200: 240, 1_000: 160, 5_000: 100}
 
 Bounds = tuple[np.ndarray, np.ndarray]
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray], Bounds]
