@@ -220,8 +220,8 @@ def test_others_that_look_narrower_do_not_cover() -> None:
     }
     worst = {}
     for truth in TRUTHS[:3] + TRUTHS[6:7]:
-        findings = {name: study(truth, method, 1_000, 16, points=16) for name, method in methods.items()}
-        show(f"{truth.name}, 1,000 labels, 16 replications", findings.items())
+        findings = {name: study(truth, method, 1_000, 60, points=64) for name, method in methods.items()}
+        show(f"{truth.name}, 1,000 labels, 60 replications", findings.items())
         for name, each in findings.items():
             worst[name] = min(worst.get(name, 1.0), each.by_items, each.by_range)
     assert worst.pop("ours") >= COVERAGE

@@ -130,7 +130,7 @@ def test_sets_cover_and_are_no_larger_than_lac(outputs: dict[str, np.ndarray]) -
         assert coverage >= COVERAGE - error
         assert coverage <= max(COVERAGE, accuracy) + error
         assert size <= means["LAC, filled"][1]
-        if means["LAC"][3] < 1e-4:
+        if means["LAC"][3] == 0:
             assert size <= means["LAC"][1] + 1e-9
         assert means["class-conditional"][2] >= COVERAGE - 3 * error * 10**0.5
     Console(width=120).print(table)
