@@ -188,7 +188,8 @@ class _SortedItems:
         """Returns the ends (exclusive) of windows; items of equal confidence are taken together or not at all."""
         last = np.minimum(starts + sizes, len(self.confidences)) - 1
         # Which of several equal confidences comes first may depend on their labels.
-        return np.searchsorted(self.confidences, self.confidences[last], side="right").astype(np.int64)
+        ends: CountArray = np.searchsorted(self.confidences, self.confidences[last], side="right").astype(np.int64)
+        return ends
 
     def windows(self, starts: CountArray, error: float) -> CountArray:
         """Returns the ends of the windows that promise the lowest bounds, judged by the confidences alone."""
@@ -238,7 +239,8 @@ def _sums(values: DoubleArray) -> DoubleArray:
 def _spread(confidences: DoubleArray, knot_count: int) -> DoubleArray:
     """Returns up to `knot_count` of the sorted confidences, evenly by rank, with the first and the last."""
     ranks = np.linspace(0, len(confidences) - 1, knot_count).round().astype(np.int64)
-    return np.unique(confidences[ranks])
+    knots: DoubleArray = np.unique(confidences[ranks])
+    return knots
 
 
 def _inner(bounds: DoubleArray) -> DoubleArray:
