@@ -59,7 +59,9 @@ async def calibrate(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> Calibr
     outputs = await known_or_collected(plan, engine, photos, on_photo=on_photo)
     fitted = fit_calibrators(plan.checkpoint.task, outputs, photos.labels, photos.groups)
     calibrators = {head: each.calibrator for head, each in fitted.items()}
-    scale = fit_uncertainty_scale(outputs.feature_distances, outputs.logit_variances, false_alarm_rate=FALSE_ALARM_RATE)
+    scale = fit_uncertainty_scale(
+        outputs.feature_distances, outputs.logit_variances, false_alarm_rate=FALSE_ALARM_RATE, groups=photos.groups
+    )
     record = StepRecord.make(
         STEP,
         inputs={"engine": engine.sha256, SPLIT: photos.sha256},

@@ -185,7 +185,7 @@ class EngineFailedError(LoupeError):
 
 
 class CalibrationDataError(LoupeError):
-    """The labelled outputs do not suffice to fit a calibrator, or are malformed."""
+    """The labelled outputs do not suffice for a calibrator, a band, a set or a threshold, or are malformed."""
 
     reason = "CALIBRATION_DATA"
 

@@ -1,12 +1,16 @@
 """Maps an engine's uncertainty outputs to shares of in-distribution photos, through stored quantiles."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from server.domain.calibration.probability import LogitArray
+from server.domain.conformal import conformal_rank, coverage_range
+from server.domain.labelled_items import first_of_each_group
 from server.domain.prediction import RawPrediction, Uncertainty
 
 QUANTILE_COUNT = 101
@@ -52,28 +56,47 @@ def fit_uncertainty_scale(
     logit_variances: LogitArray,
     *,
     false_alarm_rate: float,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> UncertaintyScale:
     """Fits a scale on photos that the engine was not trained on.
 
     Args:
         feature_distances: [photo_count] of any float type.
         logit_variances: [photo_count] of any float type.
-        false_alarm_rate: The share of such photos that may be called out of distribution, in (0, 1).
+        false_alarm_rate: The share of such photos that may be called out of distribution, in (0, 1): it is kept on
+            average over fits; see `false_alarm_range`.
+        groups: [photo_count] int64. Photos of one group may depend on each other: the first of each sets the threshold.
+            None: all are independent.
 
     Raises:
-        ValueError: Fewer than 200 photos, or a value that is not finite.
+        ValueError: Fewer than 200 independent photos, too few for the rate, or a value that is not finite.
     """
-    if len(feature_distances) < MIN_PHOTO_COUNT or len(feature_distances) != len(logit_variances):
-        raise ValueError(f"an uncertainty scale needs {MIN_PHOTO_COUNT} photos or more, got {len(feature_distances)}")
+    if len(feature_distances) != len(logit_variances):
+        raise ValueError(f"{len(feature_distances)} distances do not match {len(logit_variances)} variances")
+    independent = np.sort(feature_distances if groups is None else feature_distances[first_of_each_group(groups)])
+    # The photo to come counts as one more: the rate is then kept exactly, whatever the distances look like.
+    rank = conformal_rank(len(independent), 1 - false_alarm_rate)
+    if len(independent) < MIN_PHOTO_COUNT or rank > len(independent):
+        needed = max(MIN_PHOTO_COUNT, math.ceil(1 / false_alarm_rate) - 1)
+        raise ValueError(f"an uncertainty scale needs {needed} photos or more, got {len(independent)}")
     shares = np.linspace(0.0, 1.0, QUANTILE_COUNT)
-    # The finite-sample rank: at most `false_alarm_rate` of future photos lie beyond, on average.
-    rank = min(1.0, (1 - false_alarm_rate) * (1 + 1 / len(feature_distances)))
     return UncertaintyScale(
         feature_distance_quantiles=tuple(np.quantile(feature_distances, shares).tolist()),
         logit_variance_quantiles=tuple(np.quantile(logit_variances, shares).tolist()),
-        out_of_distribution_distance=float(np.quantile(feature_distances, rank, method="higher")),
+        out_of_distribution_distance=float(independent[rank - 1]),
         false_alarm_rate=false_alarm_rate,
     )
+
+
+def false_alarm_range(photo_count: int, false_alarm_rate: float) -> tuple[float, float]:
+    """Returns where the false-alarm rate that a fit really has lies in 95 of 100 fits.
+
+    Args:
+        photo_count: The independent photos that it was fitted on, at least 1.
+        false_alarm_rate: The target, in (0, 1).
+    """
+    low, high = coverage_range(photo_count, 1 - false_alarm_rate)
+    return 1 - high, 1 - low
 
 
 def _share_below(quantiles: Sequence[float], value: float) -> float:

@@ -104,7 +104,7 @@ TABLE: Final[Mapping[type[LoupeError], StatusRow]] = {
         grpc.StatusCode.FAILED_PRECONDITION, lambda error: f"release {error.release} is refused"
     ),
     CalibrationDataError: StatusRow(
-        grpc.StatusCode.FAILED_PRECONDITION, _says("the labelled outputs do not suffice to calibrate")
+        grpc.StatusCode.FAILED_PRECONDITION, _says("the labelled outputs do not suffice to calibrate with")
     ),
     MethodNotImplementedError: StatusRow(grpc.StatusCode.UNIMPLEMENTED, str),
 }
