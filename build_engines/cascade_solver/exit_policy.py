@@ -1,4 +1,4 @@
-"""A cascade as the solver sees it: thresholds by tier and head, and which tiers are skipped; and what it does to items."""
+"""A cascade as the solver sees it: thresholds by tier and head, which tiers are skipped, and what that does to items."""
 
 from dataclasses import dataclass
 
@@ -46,9 +46,7 @@ class Exits:
 def bypass(evidence: CascadeEvidence) -> ExitPolicy:
     """Returns the policy that sends everything straight to the strongest tier."""
     early, heads = len(evidence.tiers) - 1, len(evidence.heads)
-    return ExitPolicy(
-        thresholds=((NEVER,) * heads,) * early + ((ALWAYS,) * heads,), skipped=(True,) * early + (False,)
-    )
+    return ExitPolicy(thresholds=((NEVER,) * heads,) * early + ((ALWAYS,) * heads,), skipped=(True,) * early + (False,))
 
 
 def apply_policy(policy: ExitPolicy, evidence: CascadeEvidence, *, unanswered_cost_ms: float = 0.0) -> Exits:

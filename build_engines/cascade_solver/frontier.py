@@ -131,7 +131,9 @@ def _stages(evidence: CascadeEvidence, promise: Promise, *, policies_per_tier: i
         )
     if isinstance(promise, SelectivePromise):
         nothing = np.zeros_like(excess[0])
-        stages.append(_Stage(promise.unanswered_cost_ms, (), np.zeros((0, nothing.shape[1]), np.float32), nothing, nothing))
+        stages.append(
+            _Stage(promise.unanswered_cost_ms, (), np.zeros((0, nothing.shape[1]), np.float32), nothing, nothing)
+        )
     return stages
 
 
@@ -156,7 +158,8 @@ def _close(beginnings: _Beginnings, stage: _Stage, final: _Stage, *, may_skip: b
     stopping = np.asarray(beginnings.left @ stage.stops.T, dtype=np.float64) / count
     left = beginnings.left.mean(axis=1, dtype=np.float64)[:, None] - stopping
     cost_ms = beginnings.cost_ms[:, None] + _stage_costs(beginnings, stage, may_skip=may_skip) + final.cost_ms * left
-    excess, square = [], []
+    excess: list[DoubleArray] = []
+    square: list[DoubleArray] = []
     for head in range(len(stage.excess)):
         for sums, so_far, here, last in (
             (excess, beginnings.excess[head], stage.excess[head], final.excess[head]),

@@ -185,7 +185,7 @@ def _rejection_boundary(
 def _rejection_chances(
     boundary: npt.NDArray[np.int64], differing_shares: DoubleArray, count: int, *, limit: float
 ) -> DoubleArray:
-    """Returns the chance to fall within the boundary, for [shares] of differing pairs, where the difference is the limit."""
+    """Returns the chance to fall within the boundary where the difference is the limit, by share of differing pairs."""
     betters = np.arange(len(boundary))[None, :]
     better_share = (0.5 * (differing_shares - limit))[:, None]
     worse_share = better_share + limit
@@ -199,7 +199,9 @@ def _rejection_chances(
     allowed = boundary[None, :]
     among_rest = np.minimum(worse_share / (1.0 - better_share), 1.0)
     chance_of_worse = np.where(
-        allowed >= count - betters, 1.0, special.bdtr(np.maximum(allowed, 0).astype(np.float64), count - betters, among_rest)
+        allowed >= count - betters,
+        1.0,
+        special.bdtr(np.maximum(allowed, 0).astype(np.float64), count - betters, among_rest),
     )
     chances: DoubleArray = (chance_of_better * np.where(allowed < 0, 0.0, chance_of_worse)).sum(axis=1)
     return chances

@@ -47,14 +47,19 @@ class GapPromise:
         return self.epsilon
 
     def losses(self, evidence: CascadeEvidence) -> DoubleArray:
-        """Returns [tier_count, head_count, item_count] float64: 1 where only the strongest tier is right, -1 where only this one is."""
+        """Returns the difference that an answer makes.
+
+        Returns:
+            [tier_count, head_count, item_count] float64: 1 where only the strongest tier is right, -1 where only this
+            tier is, else 0.
+        """
         right = evidence.right.astype(np.float64)
         return right[-1:] - right
 
 
 @dataclass(frozen=True, slots=True)
 class DisagreementPromise:
-    """For each decision head, at most a share `epsilon` of answers that differ from the strongest tier's. Needs no label.
+    """For each decision head, at most a share `epsilon` of answers that the strongest tier would not give. No labels.
 
     Attributes:
         epsilon: In (0, 1).
@@ -77,7 +82,7 @@ class DisagreementPromise:
         return self.epsilon
 
     def losses(self, evidence: CascadeEvidence) -> DoubleArray:
-        """Returns [tier_count, head_count, item_count] float64: 1 where the answer differs from the strongest tier's."""
+        """Returns [tier_count, head_count, item_count] float64: 1 where the strongest tier answers otherwise, else 0."""
         return (~evidence.agrees).astype(np.float64)
 
 
@@ -112,7 +117,7 @@ class SelectivePromise:
         return self.error_rate
 
     def losses(self, evidence: CascadeEvidence) -> DoubleArray:
-        """Returns [tier_count, head_count, item_count] float64: 1 where the answer is wrong."""
+        """Returns [tier_count, head_count, item_count] float64: 1 where the answer is wrong, else 0."""
         return 1.0 - evidence.right.astype(np.float64)
 
 

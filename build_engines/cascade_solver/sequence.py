@@ -2,8 +2,8 @@
 
 Angelopoulos et al., "Learn then Test: calibrating predictive algorithms to achieve risk control", 2021.
 
-Why the promise holds over all heads at the full level `delta`, without dividing it: call a policy bad if any head breaks
-its limit there. The hypothesis "this policy is bad" is a union over heads; under it at least one head's own hypothesis
+Why the promise holds over all heads at the full level `delta`, without dividing it: call a policy bad if any head
+breaks its limit there. The hypothesis "this policy is bad" is a union over heads; under it at least one head's own hypothesis
 is true, and that head's p-value is at most delta with probability at most delta. Hence so is the largest p-value of all
 heads (the intersection-union argument): to pass, a policy must convince in every head, and no head pays for the others.
 The order of the policies is set before *test* is looked at. A bad policy is chosen only if the first bad one in that
@@ -28,10 +28,8 @@ from build_engines.cascade_solver.promise import LossKind, Promise
 DoubleArray = npt.NDArray[np.float64]
 
 
-class TestMethod(enum.Enum):
+class ProofMethod(enum.Enum):
     """How a policy is tested."""
-
-    __test__ = False  # The name is statistics', not pytest's.
 
     EXACT = "exact"
     """Exact p-values (binomial, paired), on one item a group. The most powerful while groups are small: at delta = .1
@@ -45,7 +43,7 @@ class TestMethod(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class TestedPoint:
+class TriedPolicy:
     """A policy that came to its turn.
 
     Attributes:
@@ -54,39 +52,34 @@ class TestedPoint:
         passed: Whether every head's p-value is at most delta.
     """
 
-    __test__ = False
-
     point: FrontierPoint
     p_values: tuple[float, ...]
     passed: bool
 
 
-def test_in_sequence(
-    points: Iterable[FrontierPoint], evidence: CascadeEvidence, promise: Promise, *, method: TestMethod
-) -> tuple[TestedPoint, ...]:
+def try_in_sequence(
+    points: Iterable[FrontierPoint], evidence: CascadeEvidence, promise: Promise, *, method: ProofMethod
+) -> tuple[TriedPolicy, ...]:
     """Tests policies in their order up to the first that fails, which is the last of the result.
 
     Args:
         points: In an order that *test* had no part in.
-        evidence: The *test* part; labelled if the promise needs labels. For `TestMethod.EXACT` one item a group.
+        evidence: The *test* part; labelled if the promise needs labels. For `ProofMethod.EXACT` one item a group.
         promise: What is tested.
         method: How.
     """
     losses = promise.losses(evidence)
-    tested: list[TestedPoint] = []
+    tested: list[TriedPolicy] = []
     for point in points:
         at_exit = losses_at_exit(losses, apply_policy(point.policy, evidence))
         values = tuple(p_value(each, evidence.groups, promise, method=method) for each in at_exit)
-        tested.append(TestedPoint(point, values, max(values) <= promise.delta))
+        tested.append(TriedPolicy(point, values, max(values) <= promise.delta))
         if not tested[-1].passed:
             break
     return tuple(tested)
 
 
-test_in_sequence.__test__ = False  # type: ignore[attr-defined]
-
-
-def p_value(losses: DoubleArray, groups: npt.NDArray[np.int64], promise: Promise, *, method: TestMethod) -> float:
+def p_value(losses: DoubleArray, groups: npt.NDArray[np.int64], promise: Promise, *, method: ProofMethod) -> float:
     """Returns the p-value for "the promise is broken" of one head.
 
     Args:
@@ -97,14 +90,14 @@ def p_value(losses: DoubleArray, groups: npt.NDArray[np.int64], promise: Promise
     """
     answered = ~np.isnan(losses)
     limit = promise.limit
-    if method is TestMethod.EXACT:
+    if method is ProofMethod.EXACT:
         worse, better = int((losses == 1).sum()), int((losses == -1).sum())
         if promise.loss_kind is LossKind.PAIRED:
             return p_values.paired(worse, better, len(losses), limit=limit)
         return p_values.binomial(worse, int(answered.sum()), limit=limit)
     lowest = (-1.0 if promise.loss_kind is LossKind.PAIRED else 0.0) - limit
     means = group_means(np.where(answered, losses - limit, 0.0), groups)
-    if method is TestMethod.BETTING:
+    if method is ProofMethod.BETTING:
         return p_values.betting(means, limit=0.0, delta=promise.delta, low=lowest, high=1.0 - limit)
     scale = 1.0 - limit - lowest
     mean = float(means.mean()) if len(means) else 0.0
@@ -112,7 +105,7 @@ def p_value(losses: DoubleArray, groups: npt.NDArray[np.int64], promise: Promise
 
 
 def group_means(values: DoubleArray, groups: npt.NDArray[np.int64]) -> DoubleArray:
-    """Returns [group_count] float64: the mean of [item_count] values in each group, in the order of the groups' numbers."""
+    """Returns [group_count] float64: the mean of [item_count] values by group, in the order of the groups' numbers."""
     _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
     means: DoubleArray = np.bincount(index, weights=values, minlength=len(counts)) / counts
     return means
