@@ -1,6 +1,6 @@
 """The cascade solver: thresholds whose promise is tested in finite samples. Pure: evidence in, solution out.
 
-Read in this order: `evidence` (what is known), `promise` (what is wanted), `frontier` (which policies are worth a test),
+Read in this order: `evidence` (what is known), `promise` (what is wanted), `frontier` (what is worth a test),
 `sequence` and `p_values` (which of them pass), `solve` (all of it), `solution` and `labels_needed` (what came of it).
 """
 

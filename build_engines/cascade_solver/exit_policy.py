@@ -1,4 +1,4 @@
-"""A cascade as the solver sees it: thresholds by tier and head, which tiers are skipped, and what that does to items."""
+"""A cascade as the solver sees it: thresholds by tier and head, which tiers are skipped, and what that does."""
 
 from dataclasses import dataclass
 

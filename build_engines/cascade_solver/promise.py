@@ -82,7 +82,7 @@ class DisagreementPromise:
         return self.epsilon
 
     def losses(self, evidence: CascadeEvidence) -> DoubleArray:
-        """Returns [tier_count, head_count, item_count] float64: 1 where the strongest tier answers otherwise, else 0."""
+        """Returns [tier_count, head_count, item_count] float64: 1 where the strongest tier answers otherwise."""
         return (~evidence.agrees).astype(np.float64)
 
 

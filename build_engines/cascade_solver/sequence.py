@@ -3,13 +3,13 @@
 Angelopoulos et al., "Learn then Test: calibrating predictive algorithms to achieve risk control", 2021.
 
 Why the promise holds over all heads at the full level `delta`, without dividing it: call a policy bad if any head
-breaks its limit there. The hypothesis "this policy is bad" is a union over heads; under it at least one head's own hypothesis
-is true, and that head's p-value is at most delta with probability at most delta. Hence so is the largest p-value of all
-heads (the intersection-union argument): to pass, a policy must convince in every head, and no head pays for the others.
-The order of the policies is set before *test* is looked at. A bad policy is chosen only if the first bad one in that
-order passes, which has probability at most delta, however many policies there are and however they depend on each
-other. Dividing delta over the heads would buy a choice of thresholds for each head on its own; a cascade stops with
-all of its heads at once, and has no use for that.
+breaks its limit there. The hypothesis "this policy is bad" is a union over heads; under it at least one head's own
+hypothesis is true, and that head's p-value is at most delta with probability at most delta. Hence so is the largest
+p-value of all heads (the intersection-union argument): to pass, a policy must convince in every head, and no head pays
+for the others. The order of the policies is set before *test* is looked at. A bad policy is chosen only if the first
+bad one in that order passes, which has probability at most delta, however many policies there are and however they
+depend on each other. Dividing delta over the heads would buy a choice of thresholds for each head on its own; a cascade
+stops with all of its heads at once, and has no use for that.
 """
 
 import enum

@@ -26,21 +26,21 @@ class SolverOptions:
 
     Attributes:
         policies_per_tier: The size of the grid of one tier, over all its heads; at least 4.
-        tested_policies: The most policies that are put to the test; at least 2.
+        tried_policies: The most policies that are put to the test; at least 2.
         may_skip: Whether a tier may be left out.
         method: How policies are tested.
         seed: Draws one item a group where the test wants that.
     """
 
     policies_per_tier: int = 225
-    tested_policies: int = 40
+    tried_policies: int = 100
     may_skip: bool = True
     method: ProofMethod = ProofMethod.EXACT
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number out of range."""
-        if self.policies_per_tier < 4 or self.tested_policies < 2:  # noqa: PLR2004  # two levels for each of two heads
+        if self.policies_per_tier < 4 or self.tried_policies < 2:  # noqa: PLR2004  # two levels for each of two heads
             raise ValueError("a grid needs at least 4 policies a tier, and a sequence at least 2")
 
 
@@ -105,7 +105,7 @@ def _candidates(frontier_part: CascadeEvidence, promise: Promise, options: Solve
     )
     if not isinstance(promise, SelectivePromise):
         found = tuple(each for each in found if each.cost_ms < frontier_part.costs_ms[-1])
-    return tuple(found[each] for each in thin(np.arange(len(found)), options.tested_policies))
+    return tuple(found[each] for each in thin(np.arange(len(found)), options.tried_policies))
 
 
 def _describe(
