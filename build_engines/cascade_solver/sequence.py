@@ -96,12 +96,13 @@ def p_value(losses: DoubleArray, groups: npt.NDArray[np.int64], promise: Promise
             return p_values.paired(worse, better, len(losses), limit=limit)
         return p_values.binomial(worse, int(answered.sum()), limit=limit)
     lowest = (-1.0 if promise.loss_kind is LossKind.PAIRED else 0.0) - limit
-    means = group_means(np.where(answered, losses - limit, 0.0), groups)
+    # Clipped against the rounding of means: a bet takes no loss outside its range.
+    means = np.clip(group_means(np.where(answered, losses - limit, 0.0), groups), lowest, 1.0 - limit)
     if method is ProofMethod.BETTING:
         return p_values.betting(means, limit=0.0, delta=promise.delta, low=lowest, high=1.0 - limit)
     scale = 1.0 - limit - lowest
     mean = float(means.mean()) if len(means) else 0.0
-    return p_values.hoeffding_bentkus((mean - lowest) / scale, len(means), limit=-lowest / scale)
+    return p_values.hoeffding_bentkus(min(max((mean - lowest) / scale, 0.0), 1.0), len(means), limit=-lowest / scale)
 
 
 def group_means(values: DoubleArray, groups: npt.NDArray[np.int64]) -> DoubleArray:

@@ -68,8 +68,8 @@ def test_skipping_is_never_dearer() -> None:
         assert any(each.cost_ms <= point.cost_ms + 1e-6 and each.risk <= point.risk + 1e-6 for each in with_skip)
 
 
-def test_four_free_stages_are_solved() -> None:
-    """Three tiers that may leave items unanswered, and more heads, still give a frontier; its beginnings are thinned."""
+def test_three_free_stages_are_solved() -> None:
+    """Three tiers that may leave items unanswered give a frontier; only the best beginnings go on."""
     promise = SelectivePromise(0.2, 0.1, unanswered_cost_ms=100.0)
     points = find_frontier(made_evidence(300, heads=2), promise, policies_per_tier=144, may_skip=True)
     assert len(points) > 5

@@ -34,13 +34,13 @@ def test_binomial_is_scipys(count: int, share: float, limit: float) -> None:
 
 @pytest.mark.parametrize("count", [1, 40, 400])
 def test_paired_without_differences_is_the_binomial(count: int) -> None:
-    """Where no pair differs, the paired p-value is (1 - limit)^count, and what is left to the bound on differing pairs."""
+    """Where no pair differs, the p-value is (1 - limit)^count, and what is left to the bound on differing pairs."""
     assert p_values.paired(0, 0, count, limit=0.05) == pytest.approx(0.95**count + 1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize(("worse", "better", "count"), [(3, 1, 200), (5, 5, 150), (9, 2, 400), (0, 4, 90)])
 def test_paired_is_the_maximum_over_the_boundary_of_the_hypothesis(worse: int, better: int, count: int) -> None:
-    """Adding up every outcome that the score orders no later, at a fine net of differing shares, gives the same value."""
+    """Adding up every outcome that the score orders no later, on a fine net of differing shares, agrees."""
     limit = 0.05
     betters, worses = np.meshgrid(np.arange(count + 1), np.arange(count + 1))
     possible = betters + worses <= count
@@ -85,7 +85,7 @@ def test_one_more_worse_item_never_speaks_for_the_promise(worse: int, better: in
 
 
 def test_paired_is_more_powerful_than_bounds_that_know_less() -> None:
-    """On 1,000 pairs of which few differ, the exact p-value is below betting's, and that below Hoeffding and Bentkus's."""
+    """On 1,000 pairs of which few differ, the exact p-value is below betting's, and that below the inequalities'."""
     random = np.random.default_rng(0)
     losses = random.permutation(np.repeat([1.0, -1.0, 0.0], [16, 8, 976]))
     exact = p_values.paired(16, 8, 1000, limit=0.02)

@@ -30,7 +30,7 @@ def _with_right(evidence: CascadeEvidence, value: int) -> CascadeEvidence:
 
 
 def test_a_solution_is_cheaper_than_the_strongest_tier_and_says_why() -> None:
-    """With labels enough the promise is tested, every head's p-value is at most delta, and the cost is in its interval."""
+    """With labels enough the promise is tested, every head convinces, and the cost is in its interval."""
     solution = solve_cascade(made_evidence(4000), _PROMISE, options=_QUICK)
     assert solution.basis is Basis.TESTED
     assert solution.holds
