@@ -8,10 +8,12 @@ from build_engines.cascade_solver.evidence import (
     NO_LABEL,
     CascadeEvidence,
     CascadeEvidenceError,
+    FusedAnswers,
     draw_test_items,
     evidence_from_answers,
 )
 from build_engines.cascade_solver.exit_policy import ExitPolicy
+from build_engines.cascade_solver.fusion import TierFusion, fit_tier_fusion
 from build_engines.cascade_solver.labels_needed import LabelNeed, labels_needed
 from build_engines.cascade_solver.promise import DisagreementPromise, GapPromise, Promise, SelectivePromise
 from build_engines.cascade_solver.sequence import ProofMethod
@@ -27,6 +29,7 @@ __all__ = [
     "DisagreementPromise",
     "Estimate",
     "ExitPolicy",
+    "FusedAnswers",
     "GapPromise",
     "LabelNeed",
     "MeasuredPolicy",
@@ -34,8 +37,10 @@ __all__ = [
     "ProofMethod",
     "SelectivePromise",
     "SolverOptions",
+    "TierFusion",
     "draw_test_items",
     "evidence_from_answers",
+    "fit_tier_fusion",
     "labels_needed",
     "solve_cascade",
 ]

@@ -1,5 +1,6 @@
 """What the solver knows: for every item, how sure each tier was of each decision head, and whether it was right."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ class CascadeEvidence:
         groups: [item_count] int64. Items of one group (photos of one specimen) may depend on each other.
         is_test: [item_count] bool. Whether the item belongs to *test*; the others belong to *frontier*. A group
             lies in one part.
+        unfused: What each tier answers on its own, if the answers here are fused over the tiers seen so far; else None.
+            Of the same items. Fused answers need every tier before them, so none is skipped.
     """
 
     tiers: tuple[str, ...]
@@ -51,6 +54,7 @@ class CascadeEvidence:
     agrees: BoolArray
     groups: IndexArray
     is_test: BoolArray
+    unfused: "CascadeEvidence | None" = None
 
     def __post_init__(self) -> None:
         """Raises CascadeEvidenceError, with all findings, for what does not fit together."""
@@ -77,8 +81,10 @@ class CascadeEvidence:
             findings.append("a confidence is not in [0, 1]")
         if not np.isin(self.right, (NO_LABEL, 0, 1)).all():
             findings.append(f"right is not 0, 1 or {NO_LABEL} everywhere")
-        if not self.agrees[-1].all():
+        if self.unfused is None and not self.agrees[-1].all():
             findings.append("the strongest tier does not agree with itself")
+        if self.unfused is not None and self.unfused.right.shape != self.right.shape:
+            findings.append("the tiers' own answers are not on the same items")
         if np.intersect1d(self.groups[self.is_test], self.groups[~self.is_test]).size:
             findings.append("a group lies in both parts")
         return findings
@@ -88,6 +94,11 @@ class CascadeEvidence:
         """[item_count] bool. Whether every tier and head of the item is known to be right or wrong."""
         labelled: BoolArray = (self.right != NO_LABEL).all(axis=(0, 1))
         return labelled
+
+    @property
+    def own(self) -> "CascadeEvidence":
+        """What each tier answers on its own."""
+        return self if self.unfused is None else self.unfused
 
     def select(self, items: BoolArray | IndexArray) -> "CascadeEvidence":
         """Returns the evidence on some of the items, by mask or by index."""
@@ -100,7 +111,21 @@ class CascadeEvidence:
             self.agrees[:, :, items],
             self.groups[items],
             self.is_test[items],
+            None if self.unfused is None else self.unfused.select(items),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusedAnswers:
+    """What each tier answers together with those before it.
+
+    Attributes:
+        confidences: [tier_count, head_count, item_count] float64 in [0, 1]. Calibrated.
+        answers: [tier_count, head_count, item_count] int64.
+    """
+
+    confidences: DoubleArray
+    answers: IndexArray
 
 
 def evidence_from_answers(
@@ -113,6 +138,7 @@ def evidence_from_answers(
     labels: IndexArray,
     groups: IndexArray,
     is_test: BoolArray,
+    fused: FusedAnswers | None = None,
 ) -> CascadeEvidence:
     """Returns the evidence on answers that are label indices; see `CascadeEvidence`.
 
@@ -125,15 +151,31 @@ def evidence_from_answers(
         labels: [head_count, item_count] int64. The truth; below 0 if unknown.
         groups: [item_count] int64.
         is_test: [item_count] bool.
+        fused: What is served in place of the tiers' own answers, for a task that fuses its tiers; else None.
 
     Raises:
         CascadeEvidenceError: The parts do not fit together.
     """
     if answers.ndim != 3 or labels.shape != answers.shape[1:]:  # noqa: PLR2004  # tier, head, item
         raise CascadeEvidenceError(f"answers {answers.shape} do not match labels {labels.shape}")
-    right = np.where(labels < 0, NO_LABEL, answers == labels).astype(np.int8)
-    return CascadeEvidence(
-        tuple(tiers), tuple(heads), tuple(costs_ms), confidences, right, answers == answers[-1:], groups, is_test
+    own = CascadeEvidence(
+        tuple(tiers),
+        tuple(heads),
+        tuple(costs_ms),
+        confidences,
+        np.where(labels < 0, NO_LABEL, answers == labels).astype(np.int8),
+        answers == answers[-1:],
+        groups,
+        is_test,
+    )
+    if fused is None:
+        return own
+    return dataclasses.replace(
+        own,
+        confidences=fused.confidences,
+        right=np.where(labels < 0, NO_LABEL, fused.answers == labels).astype(np.int8),
+        agrees=fused.answers == answers[-1:],
+        unfused=own,
     )
 
 

@@ -53,8 +53,7 @@ class GapPromise:
             [tier_count, head_count, item_count] float64: 1 where only the strongest tier is right, -1 where only this
             tier is, else 0.
         """
-        right = evidence.right.astype(np.float64)
-        return right[-1:] - right
+        return evidence.own.right[-1:].astype(np.float64) - evidence.right
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class SolverOptions:
     Attributes:
         policies_per_tier: The size of the grid of one tier, over all its heads; at least 4.
         tried_policies: The most policies that are put to the test; at least 2.
-        may_skip: Whether a tier may be left out.
+        may_skip: Whether a tier may be left out. Fused answers need every tier: there none is.
         method: How policies are tested.
         seed: Draws one item a group where the test wants that.
     """
@@ -101,7 +101,10 @@ def _one_item_a_group(evidence: CascadeEvidence, random: np.random.Generator) ->
 def _candidates(frontier_part: CascadeEvidence, promise: Promise, options: SolverOptions) -> tuple[FrontierPoint, ...]:
     """Returns what is worth a test, safest first: nothing as expensive as the strongest tier, which is always there."""
     found = find_frontier(
-        frontier_part, promise, policies_per_tier=options.policies_per_tier, may_skip=options.may_skip
+        frontier_part,
+        promise,
+        policies_per_tier=options.policies_per_tier,
+        may_skip=options.may_skip and frontier_part.unfused is None,
     )
     if not isinstance(promise, SelectivePromise):
         found = tuple(each for each in found if each.cost_ms < frontier_part.costs_ms[-1])
@@ -118,7 +121,8 @@ def _describe(
     labels: int,
     counts: tuple[int, int],
 ) -> CascadeSolution:
-    policy, basis = _choose(evidence, promise, tested)
+    passed = [each for each in tested if each.passed]
+    policy, basis = _choose(evidence, promise, passed)
     test_part = evidence.select(evidence.is_test)
     labelled = test_part.select(test_part.is_labelled)
     unanswered_cost_ms = promise.unanswered_cost_ms if isinstance(promise, SelectivePromise) else 0.0
@@ -136,17 +140,16 @@ def _describe(
         tested=tuple(tested),
         cost_ms=cost_ms,
         exit_shares=exit_shares(policy, test_part),
-        measured=measure_policy("cascade", policy, test_part, promise),
+        measured=measure_policy("cascade", policy, test_part if passed else test_part.own, promise),
         frontier=tuple(
             measure_policy(f"candidate {number}", each.policy, test_part, promise)
             for number, each in enumerate(points, start=1)
         ),
-        comparators=compare(labelled, promise, cost_ms=cost_ms.mean) if len(labelled.groups) else (),
+        comparators=compare(labelled.own, promise, cost_ms=cost_ms.mean) if len(labelled.groups) else (),
     )
 
 
-def _choose(evidence: CascadeEvidence, promise: Promise, tested: Sequence[TriedPolicy]) -> tuple[ExitPolicy, Basis]:
-    passed = [each for each in tested if each.passed]
+def _choose(evidence: CascadeEvidence, promise: Promise, passed: Sequence[TriedPolicy]) -> tuple[ExitPolicy, Basis]:
     if passed:
         return passed[-1].point.policy, Basis.TESTED
     return bypass(evidence), Basis.NONE if isinstance(promise, SelectivePromise) else Basis.BYPASS

@@ -6,6 +6,7 @@ the whole set that labels are drawn from (for the drawing of labels, that set is
 first is delta plus two standard errors of a share over the resplits. Where data are made, the truth is known instead.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from build_engines.cascade_solver import (
     CascadeEvidence,
     DisagreementPromise,
     ExitPolicy,
+    FusedAnswers,
     GapPromise,
     Promise,
     ProofMethod,
     SelectivePromise,
     SolverOptions,
     evidence_from_answers,
+    fit_tier_fusion,
     labels_needed,
     solve_cascade,
 )
@@ -38,6 +41,7 @@ from server.domain.calibration import fit_platt_scaling, fit_smoothed_temperatur
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 _RESPLITS = 200
+_FUSED_RESPLITS = 50
 _DELTA = 0.1
 _ALLOWED_BREACHES = _DELTA + 2 * math.sqrt(_DELTA * (1 - _DELTA) / _RESPLITS)
 
@@ -62,21 +66,26 @@ class Networks:
     logits: tuple[DoubleArray, ...]
     answers: IndexArray
 
-    def evidence(self, fit: IndexArray, items: IndexArray, is_test: npt.NDArray[np.bool_]) -> CascadeEvidence:
-        """Calibrates on some items, and returns the evidence on others."""
-        confidences = []
-        for logits in self.logits:
-            calibrator = fit_smoothed_temperature(logits[fit], self.labels[fit], engine_sha256="")
-            confidences.append(calibrator.calibrate(logits[items]).max(axis=1))
+    def evidence(
+        self, fit: IndexArray, items: IndexArray, is_test: npt.NDArray[np.bool_], *, fuse: bool = False
+    ) -> CascadeEvidence:
+        """Calibrates (and fuses) on some items, and returns the evidence on others."""
+        maps = [fit_smoothed_temperature(each[fit], self.labels[fit], engine_sha256="") for each in self.logits]
+        probabilities, for_fit = (
+            np.array([each.calibrate(logits[of]) for each, logits in zip(maps, self.logits, strict=True)])
+            for of in (items, fit)
+        )
+        fused = fit_tier_fusion(for_fit, self.labels[fit]).fuse(probabilities) if fuse else None
         return evidence_from_answers(
             tiers=_NETWORKS,
             heads=("object",),
             costs_ms=_MULTIPLY_ADDS,
-            confidences=np.array(confidences)[:, None, :],
+            confidences=probabilities.max(axis=2)[:, None],
             answers=self.answers[:, None, items],
             labels=self.labels[None, items],
             groups=items,
             is_test=is_test,
+            fused=None if fused is None else FusedAnswers(fused.max(axis=2)[:, None], fused.argmax(axis=2)[:, None]),
         )
 
 
@@ -147,6 +156,34 @@ def _plug_in(evidence: CascadeEvidence, promise: Promise) -> ExitPolicy:
     """Returns what one would choose without a test: the cheapest policy within the limit on all labels."""
     points = find_frontier(evidence, promise, policies_per_tier=100, may_skip=True)
     return min((each for each in points if max(each.excess) <= 0), key=lambda each: each.cost_ms).policy
+
+
+def test_fusing_the_tiers_saves_more(networks: Networks) -> None:
+    """A posterior over all tiers seen so far keeps the same promise for less money."""
+    promise = GapPromise(0.02, _DELTA)
+    random = np.random.default_rng(0)
+    rows = []
+    for _ in range(_FUSED_RESPLITS):
+        order = random.permutation(len(networks.labels))
+        for labels, fuse in itertools.product(_COST_LIMITS, (False, True)):
+            is_test = np.arange(len(order)) >= round((1 - _TEST_SHARE) * labels)
+            everything = networks.evidence(order[: round(_FIT_SHARE * labels)], order, is_test, fuse=fuse)
+            solution = solve_cascade(everything.select(np.arange(labels)), promise)
+            unseen = everything.select(np.arange(labels, len(order)))
+            found = measure_policy(
+                "", solution.policy, unseen if solution.basis is Basis.TESTED else unseen.own, promise
+            )
+            rows.append((found.cost_ms, found.mean_losses["object"]))
+    measured = np.array(rows).reshape(_FUSED_RESPLITS, len(_COST_LIMITS), 2, 2)
+    table = Table("labels", "cost", "cost, fused", "broken, fused", title=f"Fused tiers, {_FUSED_RESPLITS} resplits")
+    for index, labels in enumerate(_COST_LIMITS):
+        costs = measured[:, index, :, 0].mean(axis=0)
+        broken = (measured[:, index, 1, 1] > 0.02).mean()
+        table.add_row(str(labels), f"{costs[0]:.1f}", f"{costs[1]:.1f}", f"{broken:.3f}")
+    Console(width=100).print(table)
+    assert (measured[:, :, 1, 0].mean(axis=0) < measured[:, :, 0, 0].mean(axis=0)).all()
+    error = math.sqrt(_DELTA * (1 - _DELTA) / _FUSED_RESPLITS)
+    assert ((measured[:, :, 1, 1] > 0.02).mean(axis=0) <= _DELTA + 2 * error).all()
 
 
 def test_what_a_tighter_promise_needs(networks: Networks) -> None:
