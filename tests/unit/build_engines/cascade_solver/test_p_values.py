@@ -38,7 +38,7 @@ def test_paired_without_differences_is_the_binomial(count: int) -> None:
     assert p_values.paired(0, 0, count, limit=0.05) == pytest.approx(0.95**count + 1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize(("worse", "better", "count"), [(3, 1, 200), (5, 5, 150), (9, 2, 400), (0, 4, 90)])
+@pytest.mark.parametrize(("worse", "better", "count"), [(3, 1, 200), (5, 5, 150), (6, 2, 250), (0, 4, 90)])
 def test_paired_is_the_maximum_over_the_boundary_of_the_hypothesis(worse: int, better: int, count: int) -> None:
     """Adding up every outcome that the score orders no later, on a fine net of differing shares, agrees."""
     limit = 0.05
@@ -49,7 +49,7 @@ def test_paired_is_the_maximum_over_the_boundary_of_the_hypothesis(worse: int, b
     inside = (scores <= seen + 1e-9) & possible
     bound = stats.beta.isf(1e-3, worse + better + 1, count - worse - better)
     highest = 0.0
-    for share in np.linspace(limit, max(limit, bound), 300):
+    for share in np.linspace(limit, max(limit, bound), 150):
         chances = [(share + limit) / 2, (share - limit) / 2]
         outcomes = np.stack([worses[inside], betters[inside]], axis=1)
         cells = np.column_stack([outcomes, count - outcomes.sum(axis=1)])
@@ -57,8 +57,8 @@ def test_paired_is_the_maximum_over_the_boundary_of_the_hypothesis(worse: int, b
     assert p_values.paired(worse, better, count, limit=limit) == pytest.approx(highest + 1e-3, abs=2e-5)
 
 
-@pytest.mark.parametrize("differing_share", [0.02, 0.04, 0.1, 0.4])
-@pytest.mark.parametrize("count", [60, 300])
+@pytest.mark.parametrize("differing_share", [0.02, 0.05, 0.15])
+@pytest.mark.parametrize("count", [60, 200])
 def test_paired_is_valid_on_the_boundary(differing_share: float, count: int) -> None:
     """If the difference is just the limit, a p-value of at most .1 comes in at most .1 of draws (and three errors)."""
     limit = 0.02
