@@ -19,6 +19,8 @@ FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 
 _KEPT_PREFIXES = 400
+_MOST_LEVELS = 200
+"""Of one head's thresholds at one tier: finer ones would tell noise apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def _stages(evidence: CascadeEvidence, promise: Promise, *, policies_per_tier: i
 
 def _candidates(confidences: DoubleArray, count: int) -> tuple[tuple[float, ...], ...]:
     """Returns about `count` thresholds by head, at quantiles of [head_count, item_count] confidences; never last."""
-    levels = max(2, round(count ** (1.0 / len(confidences))) - 1)
+    levels = min(max(2, round(count ** (1.0 / len(confidences))) - 1), _MOST_LEVELS)
     per_head = [np.unique(np.quantile(each, np.linspace(0.0, 1.0, levels), method="higher")) for each in confidences]
     grid = itertools.product(*(map(float, each) for each in per_head))
     return (*grid, (NEVER,) * len(confidences))

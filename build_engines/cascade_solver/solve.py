@@ -25,14 +25,15 @@ class SolverOptions:
     """How a cascade is solved.
 
     Attributes:
-        policies_per_tier: The size of the grid of one tier, over all its heads; at least 4.
+        policies_per_tier: The size of the grid of one tier, over all its heads; at least 4. The finer, the closer the
+            test can go to the limit.
         tried_policies: The most policies that are put to the test; at least 2.
         may_skip: Whether a tier may be left out. Fused answers need every tier: there none is.
         method: How policies are tested.
         seed: Draws one item a group where the test wants that.
     """
 
-    policies_per_tier: int = 225
+    policies_per_tier: int = 625
     tried_policies: int = 100
     may_skip: bool = True
     method: ProofMethod = ProofMethod.EXACT
