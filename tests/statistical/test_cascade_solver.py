@@ -36,7 +36,8 @@ from build_engines.cascade_solver import (
 )
 from build_engines.cascade_solver.frontier import find_frontier
 from build_engines.cascade_solver.solution import measure_policy
-from server.domain.calibration import fit_platt_scaling, fit_smoothed_temperature
+from server.domain.calibration.binary_fit import fit_platt
+from server.domain.calibration.category_fit import fit_smoothed_temperature
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -70,7 +71,7 @@ class Networks:
         self, fit: IndexArray, items: IndexArray, is_test: npt.NDArray[np.bool_], *, fuse: bool = False
     ) -> CascadeEvidence:
         """Calibrates (and fuses) on some items, and returns the evidence on others."""
-        maps = [fit_smoothed_temperature(each[fit], self.labels[fit], engine_sha256="") for each in self.logits]
+        maps = [fit_smoothed_temperature(each[fit], self.labels[fit]) for each in self.logits]
         probabilities, for_fit = (
             np.array([each.calibrate(logits[of]) for each, logits in zip(maps, self.logits, strict=True)])
             for of in (items, fit)
@@ -291,8 +292,8 @@ def _calibrate_by_answer(
         own = fit[given[fit]]
         hits = int(right[tier, own].sum())
         items = own if min(hits, len(own) - hits) >= 5 else fit
-        calibrator = fit_platt_scaling(scores[tier, items, None], right[tier, items, None], engine_sha256="")
-        calibrated[tier, given] = calibrator.calibrate(scores[tier, given, None])[:, 0]
+        calibrator = fit_platt(scores[tier, items], right[tier, items])
+        calibrated[tier, given] = calibrator.calibrate(scores[tier, given])
     return calibrated
 
 

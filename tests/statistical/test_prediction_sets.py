@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from server.domain.calibration import fit_smoothed_temperature
+from server.domain.calibration.category_fit import fit_smoothed_temperature
 from server.domain.conformal import (
     PredictionSets,
     fit_class_conditional_sets,
@@ -28,7 +28,6 @@ NETWORKS = (
     "resnet44_jpeg75_logits",
     "resnet56_jpeg75_logits",
 )
-NO_ENGINE = "0" * 64
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def test_sets_cover_and_are_no_larger_than_lac(outputs: dict[str, np.ndarray]) -
         for split in range(SPLITS):
             order = np.random.default_rng(split).permutation(len(labels))
             maps, fits, tests = np.split(order, [MAP_ITEMS, MAP_ITEMS + SET_ITEMS])
-            temperature = fit_smoothed_temperature(outputs[name][maps], labels[maps], engine_sha256=NO_ENGINE)
+            temperature = fit_smoothed_temperature(outputs[name][maps], labels[maps])
             known, new = temperature.calibrate(outputs[name][fits]), temperature.calibrate(outputs[name][tests])
             answers = np.eye(new.shape[1], dtype=bool)[new.argmax(axis=1)]
             accuracies.append(answers[np.arange(test_count), labels[tests]].mean())
@@ -138,9 +137,7 @@ def test_sets_cover_and_are_no_larger_than_lac(outputs: dict[str, np.ndarray]) -
 
 def test_sets_are_class_conditional_where_labels_allow(outputs: dict[str, np.ndarray]) -> None:
     """With 400 labels a class the default is class-conditional; with 40 it is not."""
-    temperature = fit_smoothed_temperature(
-        outputs["lenet5_probs"][:1_000], outputs["labels"][:1_000], engine_sha256=NO_ENGINE
-    )
+    temperature = fit_smoothed_temperature(outputs["lenet5_probs"][:1_000], outputs["labels"][:1_000])
 
     def fitted(count: int) -> PredictionSets:
         chosen = slice(1_000, 1_000 + count)
