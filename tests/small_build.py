@@ -13,7 +13,7 @@ from build_engines.served_outputs import ServedOutputs
 from training.train import RunRequest, train
 
 
-def small_plan(folder: Path, *, held_out: int = 240) -> BuildPlan:
+def small_plan(folder: Path, *, held_out: int = 420) -> BuildPlan:
     """Trains the tiny network and plans its release 1; everything lies in the folder."""
     counts = {"train": 48, "val_select": 16, "val_calib": held_out, "val_test": held_out}
     write_small_dataset(folder / "data", photos_a_split=counts)  # type: ignore[arg-type]

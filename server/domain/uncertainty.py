@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from server.domain.calibration.probability import LogitArray
 from server.domain.conformal import conformal_rank, coverage_range
+from server.domain.errors import CalibrationDataError
 from server.domain.labelled_items import first_of_each_group
 from server.domain.prediction import RawPrediction, Uncertainty
 
@@ -69,16 +70,16 @@ def fit_uncertainty_scale(
             None: all are independent.
 
     Raises:
-        ValueError: Fewer than 200 independent photos, too few for the rate, or a value that is not finite.
+        CalibrationDataError: Fewer than 200 independent photos, too few for the rate, or a value that is not finite.
     """
     if len(feature_distances) != len(logit_variances):
-        raise ValueError(f"{len(feature_distances)} distances do not match {len(logit_variances)} variances")
+        raise CalibrationDataError(f"{len(feature_distances)} distances do not match {len(logit_variances)} variances")
     independent = np.sort(feature_distances if groups is None else feature_distances[first_of_each_group(groups)])
     # The photo to come counts as one more: the rate is then kept exactly, whatever the distances look like.
     rank = conformal_rank(len(independent), 1 - false_alarm_rate)
     if len(independent) < MIN_PHOTO_COUNT or rank > len(independent):
         needed = max(MIN_PHOTO_COUNT, math.ceil(1 / false_alarm_rate) - 1)
-        raise ValueError(f"an uncertainty scale needs {needed} photos or more, got {len(independent)}")
+        raise CalibrationDataError(f"an uncertainty scale needs {needed} photos or more, got {len(independent)}")
     shares = np.linspace(0.0, 1.0, QUANTILE_COUNT)
     return UncertaintyScale(
         feature_distance_quantiles=tuple(np.quantile(feature_distances, shares).tolist()),

@@ -4,7 +4,8 @@ No map wins everywhere. For a category, first the map of all labels is chosen; w
 standard error of the best and simpler wins. Then, on answers for items that it was not fitted
 on, the map of the winner's confidence is chosen, and here the lowest loss wins: a whole point
 of calibration error costs too little log-loss to stand out from its standard error, and the
-confidence is what is promised. Each attribute has a choice of its own. A kind takes part from a
+confidence is what is promised. Each attribute has a choice of its own, by the lowest loss for
+the same reason. A kind takes part from a
 stated number of labels on: isotonic maps were measured to lose below theirs, the others' are
 judgement, the more the freer. A kind that is asked for by name is fitted as asked.
 """
@@ -156,7 +157,7 @@ def _choose_category_map(
     if folds.group_count < MIN_WINNER_LABELS:
         return base, (bases,)
     right = answers.argmax(axis=1) == labels
-    winner = _compare_binary(WINNER, winner_odds(answers), right, folds, reach=0.0)
+    winner = _compare_binary(WINNER, winner_odds(answers), right, folds)
     if winner.chosen is MapKind.IDENTITY:
         return base, (bases, winner)
     return TopLabel(base, _fit_winner(answers, labels, winner.chosen)), (bases, winner)
@@ -175,9 +176,7 @@ def _choose_binary_map(
     return _BINARY_FITS[comparison.chosen](scores, hits), comparison
 
 
-def _compare_binary(
-    question: str, scores: DoubleArray, hits: BoolArray, folds: Folds, *, reach: float = 1.0
-) -> Comparison:
+def _compare_binary(question: str, scores: DoubleArray, hits: BoolArray, folds: Folds) -> Comparison:
     kinds = _with_enough_labels(_BINARY_FITS, folds)
     if len(kinds) == 1:
         return Comparison(question, kinds[0], ())
@@ -185,7 +184,7 @@ def _compare_binary(
     for fold in range(FOLDS):
         out = folds.fold_of == fold
         unseen[:, out] = [_BINARY_FITS[each](scores[~out], hits[~out]).calibrate(scores[out]) for each in kinds]
-    return compare(question, kinds, -np.log(np.where(hits, unseen, 1.0 - unseen)), folds, reach=reach)
+    return compare(question, kinds, -np.log(np.where(hits, unseen, 1.0 - unseen)), folds, reach=0.0)
 
 
 def _fit_bases(scores: DoubleArray, labels: IndexArray, kinds: Iterable[MapKind]) -> dict[MapKind, BaseMap]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from server.domain.errors import CalibrationDataError
 from server.domain.uncertainty import false_alarm_range, fit_uncertainty_scale
 
 RATE = 0.05
@@ -31,11 +32,11 @@ def test_copies_of_a_specimen_do_not_move_the_threshold() -> None:
 
 def test_specimens_are_counted_not_photos() -> None:
     """Four photos each of 100 specimens are too few."""
-    with pytest.raises(ValueError, match="200 photos or more, got 100"):
+    with pytest.raises(CalibrationDataError, match="200 photos or more, got 100"):
         threshold(np.zeros(400), np.repeat(np.arange(100), 4))
 
 
 def test_a_rate_that_the_photos_cannot_vouch_for_is_refused() -> None:
     """One in a thousand needs 999 photos."""
-    with pytest.raises(ValueError, match="999"):
+    with pytest.raises(CalibrationDataError, match="999"):
         fit_uncertainty_scale(np.zeros(500), np.zeros(500), false_alarm_rate=0.001)
