@@ -115,7 +115,7 @@ def test_only_finished_runs_are_found(plan: BuildPlan, tmp_path: Path) -> None:
 def test_held_out_photos_come_with_truth_and_its_limit(plan: BuildPlan) -> None:
     """Labels, specimens and the best possible accuracy are read from the list beside the checkpoint."""
     photos = read_held_out(plan.checkpoint, "val_test")
-    assert len(photos.paths) == 240
-    assert len(np.unique(photos.groups)) == 120
-    assert photos.labels["attributes"].shape == (240, 10)
+    assert len(photos.paths) == 420
+    assert len(np.unique(photos.groups)) == 210
+    assert photos.labels["attributes"].shape == (420, 10)
     assert photos.best_accuracies == pytest.approx({"product_type": 0.9, "quality_grade": 0.2, "attributes": 0.5})

@@ -89,7 +89,7 @@ def test_a_release_holds_its_report_and_pictures(ready: BuildPlan) -> None:
     names = {each.name for each in folder.iterdir()}
     assert {"release.json", "report.md", "known_answer.jpg", "reliability_product_type.svg"} <= names
     page = (folder / "report.md").read_text("utf-8")
-    assert "| product_type | 240 | 120 |" in page
+    assert "| product_type | 420 | 210 |" in page
     assert "loupe-train train cannabis\nloupe-build release cannabis --tier fast --number 1" in page
 
 

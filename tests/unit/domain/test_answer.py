@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.answer import RecommendationBounds, answer_tier, recommend
+from server.domain.errors import CalibrationDataError
 from server.domain.prediction import AttributesAnswer, CategoryAnswer, RawPrediction, Recommendation, Uncertainty
 from server.domain.uncertainty import UncertaintyScale, fit_uncertainty_scale
 
@@ -104,7 +105,7 @@ def test_false_alarms_keep_their_rate() -> None:
 
 def test_a_scale_needs_photos() -> None:
     """Percentiles of a handful of photos are refused."""
-    with pytest.raises(ValueError, match="200 photos"):
+    with pytest.raises(CalibrationDataError, match="200 photos"):
         fit_uncertainty_scale(np.zeros(10), np.zeros(10), false_alarm_rate=0.05)
 
 
