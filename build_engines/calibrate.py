@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
+from build_engines.assure import fit_assurances
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.compile import CompiledEngine, read_engine
 from build_engines.plan import BuildPlan
 from build_engines.served_outputs import Follow, ServedOutputs, collect_outputs, outputs_path, serve, unfollowed
 from build_engines.step_record import StepRecord
+from server.adapters.assurance_part import AnyAssurancePart
 from server.adapters.calibrator_part import CalibratorPart
+from server.domain.assurance import Assurance
 from server.domain.calibration.calibrator import Calibrator
-from server.domain.calibration.cross_validation import Comparison
+from server.domain.calibration.cross_validation import FOLDS, Comparison, Folds
 from server.domain.calibration.selection import FittedHead, fit_best
 from server.domain.errors import CalibrationDataError
 from server.domain.task import Head, HeadKind, Task
@@ -25,6 +29,9 @@ from server.domain.uncertainty import UncertaintyScale, fit_uncertainty_scale
 STEP = "calibrate"
 SPLIT = "val_calib"
 FALSE_ALARM_RATE = 0.05
+_FOLDS_SEED = 1
+
+_ASSURANCE: TypeAdapter[AnyAssurancePart] = TypeAdapter(AnyAssurancePart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,13 @@ class CalibratedEngine:
     Attributes:
         engine: What was calibrated.
         calibrators: By head id.
+        assurances: By head id, bands and sets.
         uncertainty: The scale of its uncertainty outputs.
     """
 
     engine: CompiledEngine
     calibrators: dict[str, Calibrator]
+    assurances: dict[str, Assurance]
     uncertainty: UncertaintyScale
 
 
@@ -57,8 +66,10 @@ async def calibrate(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> Calibr
     engine = read_engine(plan)
     photos = read_held_out(plan.checkpoint, SPLIT, data_folder=plan.data_folder)
     outputs = await known_or_collected(plan, engine, photos, on_photo=on_photo)
-    fitted = fit_calibrators(plan.checkpoint.task, outputs, photos.labels, photos.groups)
+    task = plan.checkpoint.task
+    fitted = fit_calibrators(task, outputs, photos.labels, photos.groups)
     calibrators = {head: each.calibrator for head, each in fitted.items()}
+    assurances = fit_assurances(task, cross_fitted(task, outputs, photos), photos)
     scale = fit_uncertainty_scale(
         outputs.feature_distances, outputs.logit_variances, false_alarm_rate=FALSE_ALARM_RATE, groups=photos.groups
     )
@@ -69,6 +80,10 @@ async def calibrate(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> Calibr
         facts={
             "calibrators": {
                 head: CalibratorPart.model_validate(each).model_dump(mode="json") for head, each in calibrators.items()
+            },
+            "assurances": {
+                head: _ASSURANCE.dump_python(_ASSURANCE.validate_python(each, from_attributes=True), mode="json")
+                for head, each in assurances.items()
             },
             "comparisons": {head: [_facts_of(each) for each in fitted[head].comparisons] for head in fitted},
             "uncertainty": {
@@ -83,7 +98,7 @@ async def calibrate(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> Calibr
         duration_s=time.monotonic() - started,
     )
     record.write(plan.work_folder)
-    return CalibratedEngine(engine, calibrators, scale)
+    return CalibratedEngine(engine, calibrators, assurances, scale)
 
 
 def read_calibrated(plan: BuildPlan) -> CalibratedEngine:
@@ -98,10 +113,14 @@ def read_calibrated(plan: BuildPlan) -> CalibratedEngine:
     calibrators = {
         head: CalibratorPart.model_validate(each).to_domain() for head, each in record.facts["calibrators"].items()
     }
+    assurances = {
+        head: _ASSURANCE.validate_python(each).to_domain() for head, each in record.facts["assurances"].items()
+    }
     scale = record.facts["uncertainty"]
     return CalibratedEngine(
         engine,
         calibrators,
+        assurances,
         UncertaintyScale(
             tuple(scale["feature_distance_quantiles"]),
             tuple(scale["logit_variance_quantiles"]),
@@ -140,6 +159,26 @@ def fit_calibrators(
         CalibrationDataError: A head has no labelled photo, or an attribute only one kind of them.
     """
     return {head.id: _fit(head, outputs, labels[head.id], groups) for head in task.heads}
+
+
+def cross_fitted(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos) -> dict[str, npt.NDArray[np.float64]]:
+    """Calibrates every photo by maps that were chosen and fitted without it and its specimen.
+
+    Returns:
+        By head id, [photo_count, label_count] float64 in (0, 1).
+
+    Raises:
+        CalibrationDataError: See `fit_calibrators`.
+    """
+    folds = Folds.deal(photos.groups, item_count=len(photos.groups), seed=_FOLDS_SEED)
+    unseen = {head: np.empty(logits.shape) for head, logits in outputs.logits.items()}
+    for fold in range(FOLDS):
+        out = folds.fold_of == fold
+        labels = {head: each[~out] for head, each in photos.labels.items()}
+        fitted = fit_calibrators(task, outputs.taken(~out), labels, photos.groups[~out])
+        for head, each in fitted.items():
+            unseen[head][out] = each.calibrator.calibrate(outputs.logits[head][out])
+    return unseen
 
 
 def _fit(

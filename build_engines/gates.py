@@ -8,6 +8,7 @@ confidence and accuracy is at most 2 points at the upper end of its 95 % interva
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from build_engines.assure import AssuranceMetrics
 from build_engines.measure import HeadMetrics, QuestionMetrics
 
 LEAST_ITEMS = 2_000
@@ -47,6 +48,34 @@ def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -
             continue
         gates += [_error_gate(head.whole), _gap_gate(head.whole)]
         gates += [_error_gate(each) for each in head.attributes.values()]
+    return tuple(gates)
+
+
+def judge_assurances(assurances: Iterable[AssuranceMetrics]) -> tuple[Gate, ...]:
+    """Judges bands and sets: what was seen on val_test must be what they may have promised.
+
+    Args:
+        assurances: Measured, question by question.
+    """
+    gates = []
+    for each in assurances:
+        held = sum(quarter.is_held for quarter in each.quarters)
+        gates.append(
+            Gate(
+                f"{each.question} band holds in every quarter of the confidences",
+                f"in {held} of {len(each.quarters)}, mean width {each.band_width:.3f}",
+                passed=held == len(each.quarters),
+            )
+        )
+        if each.set_target is not None:
+            gates.append(
+                Gate(
+                    f"{each.question} prediction sets hold the true label in {each.set_target:.0%}",
+                    f"{each.set_coverage:.2%}, 95 % interval {each.set_low:.2%} to {each.set_high:.2%}, "
+                    f"{each.set_size:.2f} labels on average",
+                    passed=each.set_high >= each.set_target,
+                )
+            )
     return tuple(gates)
 
 

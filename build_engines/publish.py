@@ -113,6 +113,7 @@ def _tier_release(plan: BuildPlan, verified: VerifiedEngine) -> TierRelease:
         calibrators=verified.calibrated.calibrators,
         thresholds=dict.fromkeys(plan.checkpoint.task.decision_heads, NEVER_SUFFICIENT),
         uncertainty=verified.calibrated.uncertainty,
+        assurances=verified.calibrated.assurances,
         known_answer=replace(verified.known_answer, photo_path=published.relative_to(plan.model_repository).as_posix()),
     )
 
@@ -126,7 +127,12 @@ def _metrics(plan: BuildPlan, verified: VerifiedEngine) -> dict[str, Any]:
         }
         for head in verified.heads
     }
-    return {plan.tier: {"heads": heads, "false_alarm_rate": verified.false_alarm_rate}}
+    assurances = {
+        each.question: {name: value for name, value in asdict(each).items() if name not in {"question", "quarters"}}
+        | {"quarters_held": sum(quarter.is_held for quarter in each.quarters)}
+        for each in verified.assurances
+    }
+    return {plan.tier: {"heads": heads, "assurances": assurances, "false_alarm_rate": verified.false_alarm_rate}}
 
 
 def _without_bins(question: dict[str, Any]) -> dict[str, Any]:

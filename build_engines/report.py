@@ -85,6 +85,8 @@ def _page(plan: BuildPlan, verified: VerifiedEngine) -> str:
         "## Honesty of confidences",
         _promise(),
         *(f"![Reliability of {head.head}](reliability_{head.head}.svg)" for head in verified.heads),
+        "## Bands and sets",
+        _assurances(verified),
         "## Gates",
         _table(("gate", "found", "passed"), gates),
         "## Uncertainty",
@@ -104,6 +106,27 @@ def _introduction(plan: BuildPlan) -> str:
         "It is the last tier, so its thresholds lie above 1: no confidence lets a photo stop earlier, and every answer "
         "says that it came from the last tier. All figures are of val_test, photos of specimens that neither training "
         "nor calibration saw, through the Triton ensemble that serves."
+    )
+
+
+def _assurances(verified: VerifiedEngine) -> str:
+    rows = (
+        (
+            each.question,
+            f"{each.band_width:.3f}",
+            f"{sum(quarter.is_held for quarter in each.quarters)} of {len(each.quarters)}",
+            "" if each.set_target is None else f"{each.set_target:.0%}",
+            "" if each.set_target is None else f"{each.set_coverage:.2%} ({each.set_low:.2%} to {each.set_high:.2%})",
+            "" if each.set_target is None else f"{each.set_size:.2f}",
+        )
+        for each in verified.assurances
+    )
+    columns = ("question", "band's mean width", "quarters held", "sets promise", "sets hold", "labels in a set")
+    return (
+        "A *band* says where the true probability lies behind a confidence, with 95 % for each answer; a *set* holds "
+        "the true label with the chance that it promises. Both were fitted on photos that no calibrator was fitted on; "
+        "the figures are of one photo a specimen. A quarter is held if the share that was borne out in it can be what "
+        f"the band says.\n\n{_table(columns, rows)}"
     )
 
 

@@ -67,6 +67,20 @@ class ServedOutputs:
             np.savez(file, **arrays)
         aside.rename(path)
 
+    def taken(self, chosen: npt.NDArray[np.bool_]) -> "ServedOutputs":
+        """Returns the outputs on some of the photos; `photos_sha256` still names the whole list.
+
+        Args:
+            chosen: [photo_count] bool.
+        """
+        return ServedOutputs(
+            self.engine_sha256,
+            self.photos_sha256,
+            {head: logits[chosen] for head, logits in self.logits.items()},
+            self.feature_distances[chosen],
+            self.logit_variances[chosen],
+        )
+
     @classmethod
     def load(cls, path: Path, *, engine_sha256: str, photos_sha256: str) -> "ServedOutputs | None":
         """Reads an npz; None if there is none, or it is of another engine or of other photos."""

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from build_engines.assure import AssuranceMetrics, measure_assurances
 from build_engines.calibrate import CalibratedEngine, read_calibrated
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.errors import GatesFailedError
-from build_engines.gates import Gate, judge
+from build_engines.gates import Gate, judge, judge_assurances
 from build_engines.measure import HeadMetrics, measure
 from build_engines.plan import BuildPlan
 from build_engines.served_outputs import Follow, ServedOutputs, collect_outputs, outputs_path, serve, unfollowed
@@ -36,6 +37,7 @@ class VerifiedEngine:
     Attributes:
         calibrated: The engine with its maps.
         heads: Metrics on val_test, in the task's order.
+        assurances: What bands and sets keep on val_test, question by question.
         gates: All of them, passed or not.
         false_alarm_rate: The share of val_test called out of distribution.
         known_answer: What the engine must answer before it may serve.
@@ -44,6 +46,7 @@ class VerifiedEngine:
 
     calibrated: CalibratedEngine
     heads: tuple[HeadMetrics, ...]
+    assurances: tuple[AssuranceMetrics, ...]
     gates: tuple[Gate, ...]
     false_alarm_rate: float
     known_answer: KnownAnswer
@@ -90,6 +93,7 @@ def read_verified(plan: BuildPlan) -> VerifiedEngine:
     verified = VerifiedEngine(
         calibrated=calibrated,
         heads=TypeAdapter(tuple[HeadMetrics, ...]).validate_python(facts["heads"]),
+        assurances=TypeAdapter(tuple[AssuranceMetrics, ...]).validate_python(facts["assurances"]),
         gates=TypeAdapter(tuple[Gate, ...]).validate_python(facts["gates"]),
         false_alarm_rate=facts["false_alarm_rate"],
         known_answer=TypeAdapter(KnownAnswer).validate_python(facts["known_answer"]),
@@ -140,11 +144,13 @@ async def _measure_in_triton(
     known_photo = plan.work_folder / KNOWN_ANSWER_NAME
     known_photo.write_bytes(content)
     heads = measure(task, calibrated.calibrators, outputs, photos)
+    assurances = measure_assurances(task, calibrated.calibrators, calibrated.assurances, outputs, photos)
     threshold = calibrated.uncertainty.out_of_distribution_distance
     return VerifiedEngine(
         calibrated=calibrated,
         heads=heads,
-        gates=judge(heads, plan.checkpoint.file.least_accuracies),
+        assurances=assurances,
+        gates=(*judge(heads, plan.checkpoint.file.least_accuracies), *judge_assurances(assurances)),
         false_alarm_rate=float((outputs.feature_distances > threshold).mean()),
         known_answer=known_answer,
         known_photo=known_photo,
@@ -156,5 +162,6 @@ def _facts(verified: VerifiedEngine) -> dict[str, Any]:
         "gates": [asdict(gate) for gate in verified.gates],
         "false_alarm_rate": verified.false_alarm_rate,
         "heads": [asdict(head) for head in verified.heads],
+        "assurances": [asdict(each) for each in verified.assurances],
         "known_answer": asdict(verified.known_answer),
     }

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
+from server.adapters.assurance_part import AnyAssurancePart
 from server.adapters.calibrator_part import AnyCalibratorPart
 from server.adapters.part import Digest, Part
 from server.domain.errors import ReleaseRefusedError
@@ -133,6 +134,7 @@ class TierPart(Part):
     thresholds: dict[str, float]
     uncertainty: UncertaintyPart
     known_answer: KnownAnswerPart
+    assurances: dict[str, AnyAssurancePart] = Field(default={})
 
     def to_domain(self) -> TierRelease:
         """Returns the domain's tier."""
@@ -143,6 +145,7 @@ class TierPart(Part):
             thresholds=self.thresholds,
             uncertainty=self.uncertainty.to_domain(),
             known_answer=self.known_answer.to_domain(),
+            assurances={head: part.to_domain() for head, part in self.assurances.items()},
         )
 
 

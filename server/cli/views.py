@@ -33,7 +33,7 @@ def answer_view(answer: inspection_pb.InspectImageResponse, *, title: str) -> Re
         if head.HasField("category"):
             category = head.category
             others = ", ".join(f"{_words(each.label)} {each.confidence:.0%}" for each in category.alternatives)
-            table.add_row(_words(head.head), _words(category.label), _bar(category.confidence), others)
+            table.add_row(_words(head.head), _words(category.label), _bar(category.confidence, category), others)
         else:
             _add_attributes(table, head)
     return Group(table, _recommendation(answer), _trace(answer))
@@ -62,17 +62,20 @@ def _add_attributes(table: Table, head: prediction_pb.HeadAnswer) -> None:
     present = [each for each in attributes if each.present]
     name = _words(head.head)
     for each in present:
-        table.add_row(name, _words(each.attribute), _bar(each.probability), "")
+        table.add_row(name, _words(each.attribute), _bar(each.probability, each), "")
         name = ""
     absent = ", ".join(f"{_words(each.attribute)} {each.probability:.0%}" for each in attributes if not each.present)
     table.add_row(name, Text("none" if not present else "", style="dim"), "", absent and f"not seen: {absent}")
 
 
-def _bar(confidence: float) -> Text:
-    """Returns a bar and a percentage, coloured by how sure it is."""
+def _bar(confidence: float, answer: prediction_pb.CategoryAnswer | prediction_pb.AttributeAnswer) -> Text:
+    """Returns a bar and a percentage, coloured by how sure it is, and the band around it if there is one."""
     style = "green" if confidence >= _SURE else "yellow" if confidence >= _LIKELY else "red"
     filled = round(confidence * _BAR_CELLS)
-    return Text.assemble(("━" * filled, style), ("━" * (_BAR_CELLS - filled), "bright_black"), f" {confidence:6.1%}")
+    band = f" ({answer.band.lower:.0%}-{answer.band.upper:.0%})" if answer.HasField("band") else ""
+    return Text.assemble(
+        ("━" * filled, style), ("━" * (_BAR_CELLS - filled), "bright_black"), f" {confidence:6.1%}", (band, "dim")
+    )
 
 
 def _recommendation(answer: inspection_pb.InspectImageResponse) -> Text:

@@ -4,15 +4,20 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from server.domain.assurance import Assurance, AttributesAssurance, CategoryAssurance
+from server.domain.bands import ConfidenceBand
 from server.domain.calibration.calibrator import Calibrator
 from server.domain.calibration.probability import softmax_item
+from server.domain.conformal import PredictionSets
 from server.domain.prediction import (
     AttributeAnswer,
     AttributesAnswer,
     CategoryAnswer,
+    ConfidenceInterval,
     FloatArray,
     HeadAnswer,
     LabelConfidence,
+    LabelSet,
     RawPrediction,
     Recommendation,
     Uncertainty,
@@ -75,40 +80,58 @@ def answer_tier(task: Task, tier: TierRelease, raw: RawPrediction, heads: Sequen
     """
     return TierAnswer(
         tier=tier,
-        answers={each: answer_head(task.head(each), tier.calibrators[each], raw.logits[each]) for each in heads},
+        answers={
+            each: answer_head(task.head(each), tier.calibrators[each], raw.logits[each], tier.assurances.get(each))
+            for each in heads
+        },
         uncertainty=tier.uncertainty.measure(raw),
         attention=raw.attention,
     )
 
 
-def answer_head(head: Head, calibrator: Calibrator, logits: FloatArray) -> HeadAnswer:
+def answer_head(
+    head: Head, calibrator: Calibrator, logits: FloatArray, assurance: Assurance | None = None
+) -> HeadAnswer:
     """Calibrates one head.
 
     Args:
         head: The question.
         calibrator: Fitted on this head of the engine that ran.
         logits: [label_count] float32. Raw engine outputs.
+        assurance: What vouches for the confidences.
     """
     scores = logits.tolist()
     values = calibrator.calibrate_item(scores)
     if head.kind is HeadKind.ATTRIBUTES:
+        bands = assurance.bands if isinstance(assurance, AttributesAssurance) else (None,) * len(values)
         return AttributesAnswer(
             head.id,
             tuple(
-                AttributeAnswer(label, value >= _PRESENT, value)
-                for label, value in zip(head.labels, values, strict=True)
+                AttributeAnswer(label, value >= _PRESENT, value, None if band is None else _interval(band, value))
+                for label, value, band in zip(head.labels, values, bands, strict=True)
             ),
         )
     # A stable sort: labels of equal confidence stay in the task's order.
     ranking = sorted(zip(head.labels, values, strict=True), key=_confidence, reverse=True)
     label, confidence = ranking[0]
+    vouched = assurance if isinstance(assurance, CategoryAssurance) else None
     return CategoryAnswer(
         head=head.id,
         label=label,
         confidence=confidence,
         raw_confidence=softmax_item(scores)[head.labels.index(label)],
         ranking=tuple(LabelConfidence(*each) for each in ranking),
+        interval=None if vouched is None else _interval(vouched.band, confidence),
+        label_set=None if vouched is None else _label_set(vouched.sets, head, values),
     )
+
+
+def _interval(band: ConfidenceBand, confidence: float) -> ConfidenceInterval:
+    return ConfidenceInterval(*band.interval(confidence), band.coverage)
+
+
+def _label_set(sets: PredictionSets, head: Head, values: Sequence[float]) -> LabelSet:
+    return LabelSet(tuple(head.labels[each] for each in sets.labels_in(values)), sets.coverage)
 
 
 def recommend(

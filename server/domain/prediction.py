@@ -36,6 +36,23 @@ class LabelConfidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceInterval:
+    """Where the true probability lies: `lower` and `upper` in [0, 1], with probability `coverage` in (0, 1)."""
+
+    lower: float
+    upper: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Labels that hold the true one with probability `coverage` in (0, 1); the first is the answer. Never empty."""
+
+    labels: tuple[str, ...]
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryAnswer:
     """The answer of a head whose labels exclude each other.
 
@@ -45,6 +62,8 @@ class CategoryAnswer:
         confidence: The calibrated probability of `label`, in [0, 1].
         raw_confidence: The engine's own probability of `label`, before calibration, in [0, 1].
         ranking: All labels by falling confidence; the first is `label`.
+        interval: Around `confidence`; None if the release vouches for none.
+        label_set: The labels that may be true; None if the release vouches for none.
     """
 
     head: str
@@ -52,15 +71,25 @@ class CategoryAnswer:
     confidence: float
     raw_confidence: float
     ranking: tuple[LabelConfidence, ...]
+    interval: ConfidenceInterval | None = None
+    label_set: LabelSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeAnswer:
-    """Whether one attribute is present, and its calibrated probability in [0, 1]."""
+    """Whether one attribute is present.
+
+    Attributes:
+        attribute: The attribute.
+        present: Whether it is more likely present than not.
+        probability: The calibrated probability that it is present, in [0, 1].
+        interval: Around `probability`; None if the release vouches for none.
+    """
 
     attribute: str
     present: bool
     probability: float
+    interval: ConfidenceInterval | None = None
 
 
 @dataclass(frozen=True, slots=True)

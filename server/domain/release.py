@@ -1,8 +1,9 @@
 """A release: an immutable, numbered bundle of one task that binds engines, calibrators and thresholds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from server.domain.assurance import Assurance
 from server.domain.calibration.calibrator import Calibrator
 from server.domain.errors import ReleaseRefusedError, UnknownTierError
 from server.domain.known_answer import KnownAnswer
@@ -42,6 +43,7 @@ class TierRelease:
         thresholds: By decision head id, the confidence that suffices (inclusive); above 1 for never.
         uncertainty: Maps the engine's uncertainty outputs to shares.
         known_answer: What the engine must answer on known inputs before it may serve.
+        assurances: By head id, what vouches for its confidences; nothing for heads that are not named.
     """
 
     tier: str
@@ -50,6 +52,7 @@ class TierRelease:
     thresholds: Mapping[str, float]
     uncertainty: UncertaintyScale
     known_answer: KnownAnswer
+    assurances: Mapping[str, Assurance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,20 @@ class Release:
                 findings.append(f"tier {tier.tier} has calibrators for {sorted(tier.calibrators)}")
             if set(tier.thresholds) != set(self.task.decision_heads):
                 findings.append(f"tier {tier.tier} has thresholds for {sorted(tier.thresholds)}")
+            findings += self._assurance_findings(tier)
             for head_id, calibrator in tier.calibrators.items():
                 if calibrator.engine_sha256 != tier.engine.sha256:
                     findings.append(f"the calibrator of {tier.tier}/{head_id} was fitted on another engine")
                 elif head_id in self.task.head_ids:
                     findings += calibrator.findings_for(self.task.head(head_id))
+        return findings
+
+    def _assurance_findings(self, tier: TierRelease) -> list[str]:
+        strangers = set(tier.assurances) - set(self.task.head_ids)
+        findings = [f"tier {tier.tier} vouches for {head_id}, which is no head" for head_id in sorted(strangers)]
+        for head in self.task.heads:
+            if head.id in tier.assurances:
+                findings += tier.assurances[head.id].findings_for(head)
         return findings
 
     @property

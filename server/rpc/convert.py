@@ -9,7 +9,7 @@ from loupe.v1 import inspection_service_pb2 as inspection_pb
 from loupe.v1 import prediction_pb2 as prediction_pb
 from loupe.v1 import task_service_pb2 as task_pb
 from server.domain.cascade import StopReason
-from server.domain.prediction import CategoryAnswer, FloatArray, HeadAnswer, Recommendation
+from server.domain.prediction import CategoryAnswer, ConfidenceInterval, FloatArray, HeadAnswer, Recommendation
 from server.domain.release import Release
 from server.domain.task import Head, HeadKind
 from server.service.inspection import Inspection, TierRun, Trace
@@ -65,12 +65,26 @@ def fill_head_answer(message: prediction_pb.HeadAnswer, answer: HeadAnswer, *, a
         category.label = answer.label
         category.confidence = answer.confidence
         category.raw_confidence = answer.raw_confidence
+        if answer.interval is not None:
+            fill_band(category.band, answer.interval)
+        if answer.label_set is not None:
+            category.prediction_set.extend(answer.label_set.labels)
+            category.prediction_set_coverage = answer.label_set.coverage
         for other in answer.ranking[1 : 1 + alternative_count]:
             category.alternatives.add(label=other.label, confidence=other.confidence)
     else:
         add_attribute = message.attributes.attributes.add
         for each in answer.attributes:
-            add_attribute(attribute=each.attribute, present=each.present, probability=each.probability)
+            attribute = add_attribute(attribute=each.attribute, present=each.present, probability=each.probability)
+            if each.interval is not None:
+                fill_band(attribute.band, each.interval)
+
+
+def fill_band(message: prediction_pb.ConfidenceBand, interval: ConfidenceInterval) -> None:
+    """States where a true probability lies."""
+    message.lower = interval.lower
+    message.upper = interval.upper
+    message.coverage = interval.coverage
 
 
 def fill_trace(message: prediction_pb.CascadeTrace, trace: Trace) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_build import outputs_without_triton
 
+from build_engines.assure import measure_assurances
 from build_engines.calibrate import calibrate, fit_calibrators, read_calibrated
 from build_engines.checkpoint import read_held_out
 from build_engines.compile import CompiledEngine
@@ -41,7 +42,11 @@ def verified(plan: BuildPlan, engine: CompiledEngine) -> VerifiedEngine:
         "releases/cannabis/1/known_answer.jpg", sha256(known_photo.read_bytes()).hexdigest(), (1.0,), {}, {}
     )
     heads = measure(plan.checkpoint.task, calibrated.calibrators, outputs, photos)
-    return VerifiedEngine(calibrated, heads, (Gate("a gate", "seen", passed=True),), 0.04, known_answer, known_photo)
+    assurances = measure_assurances(
+        plan.checkpoint.task, calibrated.calibrators, calibrated.assurances, outputs, photos
+    )
+    gates = (Gate("a gate", "seen", passed=True),)
+    return VerifiedEngine(calibrated, heads, assurances, gates, 0.04, known_answer, known_photo)
 
 
 @pytest.fixture
@@ -79,6 +84,7 @@ def test_a_published_release_is_served_as_verified(ready: BuildPlan, verified: V
     assert tier.engine.sha256 == verified.calibrated.engine.sha256
     assert dict(tier.calibrators) == verified.calibrated.calibrators
     assert tier.known_answer == verified.known_answer
+    assert dict(tier.assurances) == verified.calibrated.assurances
     assert all(threshold > 1 for threshold in tier.thresholds.values())
     assert (ready.model_repository / tier.engine.path).read_bytes() == ready.engine_path.read_bytes()
 
