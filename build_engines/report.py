@@ -124,9 +124,9 @@ def _assurances(verified: VerifiedEngine) -> str:
     columns = ("question", "band's mean width", "quarters held", "sets promise", "sets hold", "labels in a set")
     return (
         "A *band* says where the true probability lies behind a confidence, with 95 % for each answer; a *set* holds "
-        "the true label with the chance that it promises. Both were fitted on photos that no calibrator was fitted on; "
-        "the figures are of one photo a specimen. A quarter is held if the share that was borne out in it can be what "
-        f"the band says.\n\n{_table(columns, rows)}"
+        "the true label with the chance that it promises. Both were fitted on calibration photos, each under maps that "
+        "were fitted without it; the figures are of one photo a specimen. A quarter is held if the share borne "
+        f"out in it can be what the band says.\n\n{_table(columns, rows)}"
     )
 
 
