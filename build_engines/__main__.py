@@ -5,7 +5,7 @@ It only reads arguments and shows results.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -44,135 +44,38 @@ TargetOption = Annotated[str, typer.Option(help=f"What to compile for: {', '.joi
 
 REPOSITORY = Path("model_repository")
 RUNS = Path("runs")
+_STEPS = ("export", "compile", "calibrate", "verify", "report", "publish")
 
 
-@app.command("export")
-def export_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-) -> None:
-    """Turns a trained network into an ONNX file that answers alike."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data)
-        _export(console, plan)
-        _next(console, plan, "compile")
+def _command(name: str, act: Callable[[Console, BuildPlan, str], None], summary: str) -> None:
+    """Adds a command; all take the same options, so that a line can be typed again for another step."""
 
+    def command(
+        task: TaskArgument,
+        *,
+        tier: TierOption = "fast",
+        number: NumberOption = 1,
+        checkpoint: CheckpointOption = None,
+        runs: RunsOption = RUNS,
+        data: DataOption = None,
+        repository: RepositoryOption = REPOSITORY,
+        target: TargetOption = "cpu",
+    ) -> None:
+        with _explained() as console:
+            opened = open_checkpoint(checkpoint or latest_checkpoint(runs, task=task, tier=tier))
+            plan = BuildPlan(
+                checkpoint=opened,
+                number=number,
+                work_folder=runs / "builds" / f"{task}-{number}" / tier,
+                model_repository=repository,
+                data_folder=data,
+            )
+            act(console, plan, target)
+            following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
+            if following:
+                console.print(f"Next: [bold]{plan.command(following[0])}[/bold]")
 
-@app.command("compile")
-def compile_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-    target: TargetOption = "cpu",
-) -> None:
-    """Compiles the exported file into the engine that will serve."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data)
-        _compile(console, plan, target)
-        _next(console, plan, "calibrate")
-
-
-@app.command("calibrate")
-def calibrate_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-) -> None:
-    """Runs val_calib through Triton and fits the calibrators."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data)
-        _calibrate(console, plan)
-        _next(console, plan, "verify")
-
-
-@app.command("verify")
-def verify_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-    repository: RepositoryOption = REPOSITORY,
-) -> None:
-    """Runs val_test through Triton and asks every gate."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data, repository=repository)
-        _show_verified(console, _verify(console, plan))
-        _next(console, plan, "report")
-
-
-@app.command("report")
-def report_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-) -> None:
-    """Writes the page and the pictures that go into the release."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data)
-        console.print(f"Report: {report(plan).path}")
-        _next(console, plan, "publish")
-
-
-@app.command("publish")
-def publish_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-    repository: RepositoryOption = REPOSITORY,
-) -> None:
-    """Puts the verified engine into the model repository, whole or not at all."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data, repository=repository)
-        _publish(console, plan)
-
-
-@app.command("release")
-def release_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    number: NumberOption = 1,
-    checkpoint: CheckpointOption = None,
-    runs: RunsOption = RUNS,
-    data: DataOption = None,
-    repository: RepositoryOption = REPOSITORY,
-    target: TargetOption = "cpu",
-) -> None:
-    """Does all steps: export, compile, calibrate, verify, report, publish."""
-    with _explained() as console:
-        plan = _plan(task, tier, number, checkpoint=checkpoint, runs=runs, data=data, repository=repository)
-        if plan.release_folder.exists():
-            raise ReleaseExistsError(plan.release_name, path=plan.release_folder)
-        _export(console, plan)
-        _compile(console, plan, target)
-        _calibrate(console, plan)
-        _show_verified(console, _verify(console, plan))
-        report(plan)
-        _publish(console, plan)
+    app.command(name, help=summary)(command)
 
 
 def main() -> None:
@@ -180,26 +83,14 @@ def main() -> None:
     app()
 
 
-def _plan(
-    task: str,
-    tier: str,
-    number: int,
-    *,
-    checkpoint: Path | None,
-    runs: Path,
-    data: Path | None,
-    repository: Path = REPOSITORY,
-) -> BuildPlan:
-    return BuildPlan(
-        checkpoint=open_checkpoint(checkpoint or latest_checkpoint(runs, task=task, tier=tier)),
-        number=number,
-        work_folder=runs / "builds" / f"{task}-{number}" / tier,
-        model_repository=repository,
-        data_folder=data,
-    )
+def _release(console: Console, plan: BuildPlan, target: str) -> None:
+    if plan.release_folder.exists():
+        raise ReleaseExistsError(plan.release_name, path=plan.release_folder)
+    for act in (_export, _compile, _calibrate, _verify, _report, _publish):
+        act(console, plan, target)
 
 
-def _export(console: Console, plan: BuildPlan) -> None:
+def _export(console: Console, plan: BuildPlan, _target: str) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with console.status("Exporting"):
         exported = export(plan)
@@ -217,19 +108,26 @@ def _compile(console: Console, plan: BuildPlan, target: str) -> None:
     )
 
 
-def _calibrate(console: Console, plan: BuildPlan) -> None:
+def _calibrate(console: Console, plan: BuildPlan, _target: str) -> None:
     with _progress(console, "Calibrating in Triton") as on_photo:
         calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
     for head, calibrator in calibrated.calibrators.items():
         console.print(f"Calibrated: {head} by {calibrator.name} on {calibrator.item_count:,} photos.")
 
 
-def _verify(console: Console, plan: BuildPlan) -> VerifiedEngine:
+def _verify(console: Console, plan: BuildPlan, _target: str) -> None:
     with _progress(console, "Verifying in Triton") as on_photo:
-        return asyncio.run(verify(plan, on_photo=on_photo))
+        verified = asyncio.run(verify(plan, on_photo=on_photo))
+    _show_verified(console, verified)
+    require_passed(verified)
+    console.print(f"All {len(verified.gates)} gates passed.")
 
 
-def _publish(console: Console, plan: BuildPlan) -> None:
+def _report(console: Console, plan: BuildPlan, _target: str) -> None:
+    console.print(f"Report: {report(plan).path}")
+
+
+def _publish(console: Console, plan: BuildPlan, _target: str) -> None:
     published = publish(plan)
     console.print(
         f"Published: release {plan.release_name}, {published.size_bytes / 1e6:.2f} MB, in {published.folder}."
@@ -251,12 +149,6 @@ def _show_verified(console: Console, verified: VerifiedEngine) -> None:
                 f"{gap.low:+.2%} to {gap.high:+.2%}",
             )
     console.print(table)
-    require_passed(verified)
-    console.print(f"All {len(verified.gates)} gates passed.")
-
-
-def _next(console: Console, plan: BuildPlan, step: str) -> None:
-    console.print(f"Next: [bold]{plan.command(step)}[/bold]")
 
 
 @contextmanager
@@ -288,6 +180,15 @@ def _progress(console: Console, what: str) -> Iterator[Follow]:
         yield follow
     finally:
         bar.stop()
+
+
+_command("export", _export, "Turns a trained network into an ONNX file that answers alike.")
+_command("compile", _compile, "Compiles the exported file into the engine that will serve.")
+_command("calibrate", _calibrate, "Runs val_calib through Triton and fits calibrators, bands and sets.")
+_command("verify", _verify, "Runs val_test through Triton and asks every gate.")
+_command("report", _report, "Writes the page and the pictures that go into the release.")
+_command("publish", _publish, "Puts the verified engine into the model repository, whole or not at all.")
+_command("release", _release, "Does all steps: export, compile, calibrate, verify, report, publish.")
 
 
 if __name__ == "__main__":

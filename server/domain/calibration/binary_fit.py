@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from server.domain.calibration.binary_maps import LARGEST_PARAMETER, Beta, CentredIsotonic, Platt
-from server.domain.calibration.labelled_items import BoolArray
+from server.domain.calibration.fit_items import BoolArray
 from server.domain.calibration.newton import minimise
 from server.domain.calibration.probability import DoubleArray, sigmoid
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from server.domain.calibration.category_maps import SmoothedTemperature, StructuredMatrix, StructuredVector
-from server.domain.calibration.labelled_items import IndexArray, category_items
+from server.domain.calibration.fit_items import IndexArray, category_items
 from server.domain.calibration.newton import minimise
 from server.domain.calibration.probability import DoubleArray, LogitArray, softmax
 

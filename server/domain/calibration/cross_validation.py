@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.domain.calibration.labelled_items import IndexArray
+from server.domain.calibration.fit_items import IndexArray
 from server.domain.calibration.probability import DoubleArray
 from server.domain.errors import CalibrationDataError
 

@@ -25,7 +25,7 @@ from server.domain.calibration.category_fit import (
 )
 from server.domain.calibration.category_maps import Identity
 from server.domain.calibration.cross_validation import FOLDS, Comparison, Folds, MapKind, compare
-from server.domain.calibration.labelled_items import BoolArray, IndexArray, attribute_items, category_items
+from server.domain.calibration.fit_items import BoolArray, IndexArray, attribute_items, category_items
 from server.domain.calibration.probability import DoubleArray, LogitArray
 from server.domain.calibration.top_label import BaseMap, TopLabel, winner_odds
 from server.domain.errors import CalibrationDataError
