@@ -60,7 +60,11 @@ def test_a_monotone_map_keeps_the_winner(monotone_map: CategoryMap, logits: np.n
 @settings(max_examples=30)
 @given(logits=LOGITS)
 def test_one_item_is_calibrated_as_among_many(any_map: HeadMap, logits: np.ndarray) -> None:
-    """The path of requests gives the numbers that fitting and measuring see."""
+    """The path of requests gives the numbers that fitting and measuring see.
+
+    Logits lie on a grid: where two differ by less than rounding does, either may be taken for the winner.
+    """
+    logits = np.round(logits, 2)
     among_many = any_map.calibrate(logits)
     for item, expected in zip(logits, among_many, strict=True):
         assert any_map.calibrate_item(item.tolist()) == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-12)
