@@ -8,13 +8,14 @@ from server.domain.errors import BackendUnavailableError
 from server.domain.ports import Engines, Tracer
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef, Release
+from server.triton.backend_state import BackendState
 from server.triton.batches import BatchingEngines, BatchLimits
 from server.triton.client import TritonClient
 from server.triton.embedded import EmbeddedTriton, EmbeddedTritonOptions
 from server.triton.engines import TritonEngines
 from server.triton.known_answer import ServedTier
 from server.triton.remote import RemoteTriton
-from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
+from server.triton.supervisor import SupervisorOptions, TritonSupervisor
 from server.triton.tier_models import TierModelSpec
 
 _STEPS = 2

@@ -6,17 +6,17 @@ is back, and nothing serves before its known answers are right.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
 from server.domain.errors import LoupeError, ReleaseRefusedError
 from server.triton import canary
+from server.triton.backend_state import BackendState, StateFeed
 from server.triton.backoff import Backoff
 from server.triton.client import TritonClient
 from server.triton.errors import ModelLoadError, TritonSetupError
 from server.triton.known_answer import ServedTier, check_tier
-from server.triton.supervisor import BackendState, Listener, SupervisorOptions
+from server.triton.supervisor import SupervisorOptions
 
 _LOG = logging.getLogger(__name__)
 _LOAD_TIMEOUT_S = 120.0
@@ -25,7 +25,7 @@ _FIRST_ANSWER_S = 60.0
 _POLL_S = 0.5
 
 
-class RemoteTriton:
+class RemoteTriton(StateFeed):
     """An async context manager around the address of a Triton that is pointed at the same model repository."""
 
     def __init__(self, client: TritonClient, options: SupervisorOptions | None = None) -> None:
@@ -37,8 +37,7 @@ class RemoteTriton:
         """
         self._client = client
         self._options = options or SupervisorOptions()
-        self._state = BackendState.STARTING
-        self._listeners: list[Listener] = []
+        super().__init__()
         self._tiers: dict[str, ServedTier] = {}
         self._busy = asyncio.Lock()
         self._pauses = Backoff(free_attempts=2, first_delay_s=0.5, longest_delay_s=5.0)
@@ -65,22 +64,7 @@ class RemoteTriton:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._publish(BackendState.STOPPED)
-
-    @property
-    def state(self) -> BackendState:
-        """How the backend stands."""
-        return self._state
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tells `listener` the state now and at each change, in the event loop; it must not block or raise.
-
-        Returns:
-            What ends the subscription when called.
-        """
-        self._listeners.append(listener)
-        listener(self._state)
-        return lambda: self._listeners.remove(listener)
+        self.publish(BackendState.STOPPED)
 
     async def deploy(self, *tiers: ServedTier) -> None:
         """Loads tiers beside those that serve, and proves them; all serve after, or none does.
@@ -97,8 +81,8 @@ class RemoteTriton:
             if findings:
                 raise ReleaseRefusedError(", ".join(tier.spec.model for tier in tiers), *findings)
             self._tiers |= {tier.spec.model: tier for tier in tiers}
-            if self._state is BackendState.STARTING:
-                self._publish(BackendState.SERVING)
+            if self.state is BackendState.STARTING:
+                self.publish(BackendState.SERVING)
 
     async def withdraw(self, *models: str) -> None:
         """Unloads tiers by their ensembles' names; requests in flight finish."""
@@ -145,7 +129,7 @@ class RemoteTriton:
 
     async def _wait_until_well(self) -> None:
         """Loads and proves everything again, however often it takes; the state says so meanwhile."""
-        self._publish(BackendState.RECOVERING)
+        self.publish(BackendState.RECOVERING)
         while True:
             await asyncio.sleep(self._pauses.delay_s(asyncio.get_running_loop().time()))
             try:
@@ -156,11 +140,4 @@ class RemoteTriton:
                 break
             _LOG.error("still not serving: %s", "; ".join(findings))
         _LOG.warning("serving again")
-        self._publish(BackendState.SERVING)
-
-    def _publish(self, state: BackendState) -> None:
-        if state is self._state:
-            return
-        self._state = state
-        for listener in tuple(self._listeners):
-            listener(state)
+        self.publish(BackendState.SERVING)

@@ -8,14 +8,13 @@ Nothing serves before its known answers are right.
 """
 
 import asyncio
-import enum
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from server.domain.errors import BackendUnavailableError, LoupeError, ReleaseRefusedError
 from server.triton import canary
+from server.triton.backend_state import BackendState, StateFeed
 from server.triton.backoff import Backoff
 from server.triton.embedded import EmbeddedTriton
 from server.triton.errors import ModelLoadError, TritonSetupError
@@ -25,22 +24,6 @@ from server.triton.tier_models import engine_model, preprocess_model
 from server.triton.troubles import AnswersWrong, ProcessWatch, ServerLost, Silent, StubLost, Trouble
 
 _LOG = logging.getLogger(__name__)
-
-
-class BackendState(enum.Enum):
-    """How the backend stands."""
-
-    STARTING = "starting"
-    """Nothing has been proved yet."""
-
-    SERVING = "serving"
-    """Every tier gave its known answers."""
-
-    RECOVERING = "recovering"
-    """Something broke and is being mended; calls may fail."""
-
-    STOPPED = "stopped"
-    """Nobody watches any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +42,7 @@ class SupervisorOptions:
     answer_timeout_s: float = 5.0
 
 
-Listener = Callable[[BackendState], None]
-
-
-class TritonSupervisor:
+class TritonSupervisor(StateFeed):
     """An async context manager around a started `EmbeddedTriton`: watches it inside."""
 
     def __init__(self, triton: EmbeddedTriton, options: SupervisorOptions | None = None) -> None:
@@ -74,8 +54,7 @@ class TritonSupervisor:
         """
         self._triton = triton
         self._options = options or SupervisorOptions()
-        self._state = BackendState.STARTING
-        self._listeners: list[Listener] = []
+        super().__init__()
         self._tiers: dict[str, ServedTier] = {}
         self._recoveries = 0
         self._troubles: asyncio.Queue[tuple[Trouble, int]] = asyncio.Queue()
@@ -99,22 +78,7 @@ class TritonSupervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._publish(BackendState.STOPPED)
-
-    @property
-    def state(self) -> BackendState:
-        """How the backend stands."""
-        return self._state
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tells `listener` the state now and at each change, in the event loop; it must not block or raise.
-
-        Returns:
-            What ends the subscription when called.
-        """
-        self._listeners.append(listener)
-        listener(self._state)
-        return lambda: self._listeners.remove(listener)
+        self.publish(BackendState.STOPPED)
 
     async def deploy(self, *tiers: ServedTier) -> None:
         """Loads tiers beside those that serve, and proves them; all serve after, or none does.
@@ -142,8 +106,8 @@ class TritonSupervisor:
                 raise
             self._tiers |= {tier.spec.model: tier for tier in tiers}
             self._watch.extend()
-            if self._state is BackendState.STARTING:
-                self._publish(BackendState.SERVING)
+            if self.state is BackendState.STARTING:
+                self.publish(BackendState.SERVING)
 
     async def withdraw(self, *models: str) -> None:
         """Unloads tiers by their ensembles' names; requests in flight finish."""
@@ -192,7 +156,7 @@ class TritonSupervisor:
         """Says so when supervision itself has failed: whoever serves unwatched must not seem healthy."""
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.critical("the supervision of Triton failed", exc_info=error)
-            self._publish(BackendState.STOPPED)
+            self.publish(BackendState.STOPPED)
 
     def _is_stale(self, trouble: Trouble, recoveries: int) -> bool:
         """Whether a trouble has been mended already, together with another."""
@@ -208,14 +172,14 @@ class TritonSupervisor:
         """Mends a trouble, however long it takes; the state says so meanwhile."""
         _LOG.error("recovering: %s", trouble)
         self._recoveries += 1
-        self._publish(BackendState.RECOVERING)
+        self.publish(BackendState.RECOVERING)
         at_fault = _steps_at_fault(trouble)
         # Stubs tend to die together; one reload mends all.
         steps = at_fault | self._watch.models_with_dead_stubs()
         recovered = bool(at_fault) and not self._watch.server_is_lost and await self._reload(steps)
         while not recovered:
             recovered = await self._restart()
-        self._publish(BackendState.SERVING if self._tiers else BackendState.STARTING)
+        self.publish(BackendState.SERVING if self._tiers else BackendState.STARTING)
         _LOG.warning("recovered from: %s", trouble)
 
     async def _reload(self, steps: frozenset[str]) -> bool:
@@ -264,7 +228,7 @@ class TritonSupervisor:
             await asyncio.sleep(canary.pause_s(shortest_s=options.canary_interval_s, took_s=took_s))
             began_s = loop.time()
             for tier in tuple(self._tiers.values()):
-                if self._state is BackendState.SERVING:
+                if self.state is BackendState.SERVING:
                     await self._send_canary(tier)
             took_s = loop.time() - began_s
 
@@ -279,13 +243,6 @@ class TritonSupervisor:
         # What fails while something else is being mended says nothing about what will be.
         if trouble is not None and recoveries == self._recoveries:
             self._report(trouble)
-
-    def _publish(self, state: BackendState) -> None:
-        if state is self._state:
-            return
-        self._state = state
-        for listener in tuple(self._listeners):
-            listener(state)
 
 
 def _steps_at_fault(trouble: Trouble) -> frozenset[str]:

@@ -16,11 +16,12 @@ from toy_engine import toy_photo, toy_ref, toy_spec, write_toy_engine
 
 from server.domain.errors import BackendUnavailableError, ReleaseRefusedError
 from server.domain.known_answer import KnownAnswer
+from server.triton.backend_state import BackendState
 from server.triton.embedded import EmbeddedTriton
 from server.triton.engines import TritonEngines
 from server.triton.known_answer import ServedTier, compute_known_answer
 from server.triton.repository import Target, TierModelSpec, write_tier_models
-from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
+from server.triton.supervisor import SupervisorOptions, TritonSupervisor
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -13,10 +13,11 @@ from builders import KNOWN_ANSWER, TASK
 from toy_engine import SIZE_PX, toy_spec
 
 from server.domain.errors import BackendUnavailableError, ReleaseRefusedError
+from server.triton.backend_state import BackendState
 from server.triton.embedded import Stub
 from server.triton.errors import ModelLoadError, TritonStartError
 from server.triton.known_answer import ServedTier, block_means
-from server.triton.supervisor import BackendState, SupervisorOptions, TritonSupervisor
+from server.triton.supervisor import SupervisorOptions, TritonSupervisor
 
 PHOTO = b"a photo"
 IMAGE = np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)
