@@ -5,9 +5,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
 from training.recipe import AugmentationSection
-
-_QUARTER_TURNS = 4
-_SYMMETRIES = 2 * _QUARTER_TURNS
+from training.symmetry import SYMMETRIES, turned
 
 
 class Augmentation(nn.Module):
@@ -35,13 +33,20 @@ class Augmentation(nn.Module):
 
 def turn_and_flip(planes: Tensor) -> Tensor:
     """Gives each photo a symmetry of the square, drawn at random: [batch, channels, size, size] in and out."""
-    drawn = torch.randint(_SYMMETRIES, (len(planes),), device=planes.device)
-    turned = torch.empty_like(planes)
-    for symmetry in range(_SYMMETRIES):
+    drawn = torch.randint(SYMMETRIES, (len(planes),), device=planes.device)
+    changed = torch.empty_like(planes)
+    for symmetry in range(SYMMETRIES):
         chosen = drawn == symmetry
-        few = planes[chosen].rot90(symmetry % _QUARTER_TURNS, dims=(2, 3))
-        turned[chosen] = few.flip(3) if symmetry >= _QUARTER_TURNS else few
-    return turned
+        changed[chosen] = turned(planes[chosen], symmetry, dims=(2, 3))
+    return changed
+
+
+def resized(images: Tensor, size_px: int) -> Tensor:
+    """Returns photos of this size: [batch, side, side, 3] uint8 in, [batch, size_px, size_px, 3] uint8 out."""
+    if images.shape[1] == size_px:
+        return images
+    planes: Tensor = v2.functional.resize(images.permute(0, 3, 1, 2), [size_px, size_px], antialias=True)
+    return planes.permute(0, 2, 3, 1)
 
 
 def _changes(section: AugmentationSection) -> list[nn.Module]:

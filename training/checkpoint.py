@@ -24,7 +24,6 @@ from server.domain.task import Task
 from training.dataset import INDEX_NAME, SUMMARY_NAME, DatasetSummary, PhotoRecord
 from training.errors import TrainingError
 from training.model import HeadShape, InspectionNetwork, ServedNetwork
-from training.photo_data import PhotoSplit
 from training.recipe import NetworkSection, TrainingSection, Variant
 from training.task_file import HeadSection, Split
 
@@ -220,14 +219,14 @@ def load_network(folder: Path, task: Task) -> InspectionNetwork:
     return network.eval()
 
 
-def describe_data(folder: Path, splits: Mapping[Split, PhotoSplit]) -> DataProvenance:
+def describe_data(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]]) -> DataProvenance:
     """Says which data a dataset's folder holds."""
     summary = folder / SUMMARY_NAME
     command = DatasetSummary.model_validate_json(summary.read_text("utf-8")).command if summary.is_file() else None
     return DataProvenance(
         folder=str(folder),
         index_sha256=file_sha256(folder / INDEX_NAME),
-        photo_counts={split: len(part) for split, part in splits.items()},
+        photo_counts={split: len(part) for split, part in records.items()},
         command=command,
     )
 

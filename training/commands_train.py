@@ -86,7 +86,11 @@ def evaluate_command(
         torch.set_num_threads(recipe.threads)
         with _progress(console, "Preparing photos") as on_photos:
             splits = open_splits(
-                data or Path("data") / task, domain_task, size_px=section.input_size_px, on_progress=on_photos
+                data or Path("data") / task,
+                domain_task,
+                splits=[wanted],
+                size_px=section.input_size_px,
+                on_progress=on_photos,
             )
         with console.status(f"Evaluating on {split}"):
             reports = evaluate(load_network(folder, domain_task), splits[wanted], domain_task)

@@ -15,7 +15,7 @@ from torchmetrics.classification import (
 )
 
 from server.domain.task import Head, HeadKind, Task
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, resized
 from training.loss import MultiHeadLoss
 from training.model import InspectionNetwork
 from training.photo_data import Batch
@@ -28,25 +28,42 @@ MONITORED = "val_loss"
 class Learner(pl.LightningModule):
     """One network in training."""
 
-    def __init__(self, network: InspectionNetwork, task: Task, section: TrainingSection) -> None:
+    def __init__(
+        self, network: InspectionNetwork, task: Task, section: TrainingSection, *, sizes_px: tuple[int, ...]
+    ) -> None:
         """Builds what the loop needs.
 
         Args:
             network: Trained in place.
             task: The taxonomy.
             section: The recipe.
+            sizes_px: The side of the photos in each epoch; the last is the served size. Small photos teach coarse
+                things in a fraction of the time (progressive resizing: Howard, "Training ImageNet in 3 hours for
+                USD 25", 2018; Tan and Le, "EfficientNetV2", 2021).
         """
         super().__init__()
         self.network = network
         self.section = section
+        self.sizes_px = sizes_px
         self.loss = MultiHeadLoss(section.loss, {head.id: head.kind for head in task.heads})
         self.augmentation = Augmentation(section.augmentation)
         self.val_metrics = nn.ModuleDict({head.id: head_metrics(head) for head in task.heads})
 
+    @property
+    def size_px(self) -> int:
+        """The side of the photos in this epoch."""
+        return self.sizes_px[min(self.current_epoch, len(self.sizes_px) - 1)]
+
+    @property
+    def is_at_served_size(self) -> bool:
+        """Whether this epoch's photos are of the size at which the network will serve."""
+        return self.size_px == self.sizes_px[-1]
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 -- Lightning's signature
         """Returns the loss of a batch of changed photos."""
         images, labels = batch
-        terms = self.loss(self.network(self.augmentation(images)).heads, labels)
+        outputs = self.network(self.augmentation(resized(images, self.size_px))).heads
+        terms = self.loss(outputs, labels)
         self.log(
             "train_loss", terms.total.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images)
         )
@@ -58,7 +75,7 @@ class Learner(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 -- Lightning's signature
         """Adds a batch of val_select to the metrics."""
         images, labels = batch
-        outputs = self.network(images).heads
+        outputs = self.network(resized(images, self.size_px)).heads
         terms = self.loss(outputs, labels)
         # The uncertainty term is left out: it has no floor, and the log-loss already pays for noise.
         weighted = [self.section.loss.head_weights.get(head, 1.0) * loss for head, loss in terms.heads.items()]

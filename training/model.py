@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.recipe import NetworkSection
+from training.symmetry import VIEWS, turned, turned_back
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -99,8 +100,9 @@ class HeadMlp(nn.Module):
     def forward(self, embedding: Tensor) -> HeadOutput:
         """Returns logits and their log-variance for [batch, feature_width] float32 embeddings."""
         hidden = self.hidden(embedding)
-        log_variance = self.log_variance(hidden).squeeze(1).clamp(*_LOG_VARIANCE_RANGE)
-        return HeadOutput(self.logits(hidden), log_variance)
+        # Under mixed precision the layers answer in bfloat16; a loss wants all its digits.
+        log_variance = self.log_variance(hidden).float().squeeze(1).clamp(*_LOG_VARIANCE_RANGE)
+        return HeadOutput(self.logits(hidden).float(), log_variance)
 
 
 class FeatureDensity(nn.Module):
@@ -130,7 +132,15 @@ class FeatureDensity(nn.Module):
 
 
 class InspectionNetwork(nn.Module):
-    """Photos in, everything that Loupe asks of them out."""
+    """Photos in, everything that Loupe asks of them out.
+
+    No label depends on how a phone was held, so a photo may be seen in several symmetries of the square: their
+    features are averaged before any head answers (Cohen and Welling, "Group equivariant convolutional networks",
+    2016, pool features over the group).
+
+    Attributes:
+        views: Symmetries in which a photo is seen: 1, 2, 4 or 8.
+    """
 
     mean: Tensor
     std: Tensor
@@ -145,6 +155,7 @@ class InspectionNetwork(nn.Module):
         """
         super().__init__()
         self.section = section
+        self.views = section.views
         self.register_buffer("mean", 255 * torch.tensor(_IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(_IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
         self.backbone = timm.create_model(
@@ -175,10 +186,18 @@ class InspectionNetwork(nn.Module):
         Args:
             images: [batch, size, size, 3] uint8. RGB.
         """
-        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        seen = torch.cat([turned(images, symmetry, dims=(1, 2)) for symmetry in VIEWS[self.views]])
+        pixels = (seen.permute(0, 3, 1, 2).float() - self.mean) / self.std
         fine, coarse = self.backbone(pixels)
         coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
-        embedding, attention = self.attention(self.fused(self.fine(fine) + coarse))
+        embeddings, attentions = self.attention(self.fused(self.fine(fine) + coarse))
+        embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
+        attention = torch.stack(
+            [
+                turned_back(each, symmetry, dims=(1, 2))
+                for each, symmetry in zip(attentions.chunk(self.views), VIEWS[self.views], strict=True)
+            ]
+        ).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
 
 

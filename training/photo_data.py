@@ -42,13 +42,11 @@ class PhotoSplit:
 
     Attributes:
         records: What is known of each.
-        places: [photo_count] int64. Where each lies in `pixels`.
-        pixels: [all_photo_count, size, size, 3] uint8, of all splits.
+        pixels: [photo_count, size, size, 3] uint8, in the order of `records`.
         labels: In the order of `records`.
     """
 
     records: tuple[PhotoRecord, ...]
-    places: npt.NDArray[np.int64]
     pixels: Pixels
     labels: LabelArrays
 
@@ -57,43 +55,46 @@ class PhotoSplit:
         return len(self.records)
 
 
-def open_splits(folder: Path, task: Task, *, size_px: int, on_progress: Follow = unfollowed) -> dict[Split, PhotoSplit]:
-    """Returns all splits of a dataset.
+def open_splits(
+    folder: Path, task: Task, *, splits: Sequence[Split] = SPLITS, size_px: int, on_progress: Follow = unfollowed
+) -> dict[Split, PhotoSplit]:
+    """Returns splits of a dataset.
 
     Args:
         folder: The dataset's folder.
         task: The taxonomy.
+        splits: Which.
         size_px: The side at which photos are wanted.
-        on_progress: Called with (photos done, photos in all) while they are prepared.
+        on_progress: Called with (photos done, photos in all) while those of a split are prepared.
 
     Raises:
         TrainingError: The dataset is missing, or a split is empty.
     """
-    records = read_records(folder, task_id=task.id)
-    pixels = open_prepared_photos(folder, records, size_px=size_px, on_progress=on_progress)
-    return {split: select_split(folder, split, records=records, pixels=pixels, task=task) for split in SPLITS}
+    parts = records_by_split(folder, task_id=task.id)
+    return {
+        split: PhotoSplit(
+            parts[split],
+            open_prepared_photos(folder, parts[split], size_px=size_px, on_progress=on_progress),
+            label_arrays(parts[split], task),
+        )
+        for split in splits
+    }
 
 
-def select_split(
-    folder: Path, split: Split, *, records: Sequence[PhotoRecord], pixels: Pixels, task: Task
-) -> PhotoSplit:
-    """Picks one split of a dataset.
-
-    Args:
-        folder: The dataset's folder, for the error.
-        split: Which.
-        records: Of all splits.
-        pixels: [len(records), size, size, 3] uint8, in the order of `records`.
-        task: The taxonomy.
+def records_by_split(folder: Path, *, task_id: str) -> dict[Split, tuple[PhotoRecord, ...]]:
+    """Returns what is known of each photo of a dataset.
 
     Raises:
-        EmptySplitError: It holds no photo.
+        TrainingError: The dataset is missing, or a split is empty.
     """
-    places = np.array([place for place, record in enumerate(records) if record.split == split], dtype=np.int64)
-    if len(places) == 0:
-        raise EmptySplitError(folder, split=split)
-    chosen = tuple(records[place] for place in places)
-    return PhotoSplit(chosen, places, pixels, label_arrays(chosen, task))
+    records = read_records(folder, task_id=task_id)
+    parts: dict[Split, tuple[PhotoRecord, ...]] = {
+        split: tuple(each for each in records if each.split == split) for split in SPLITS
+    }
+    for split, part in parts.items():
+        if not part:
+            raise EmptySplitError(folder, split=split)
+    return parts
 
 
 def label_arrays(records: Sequence[PhotoRecord], task: Task) -> LabelArrays:
@@ -126,7 +127,7 @@ class PhotoBatches(Dataset[Batch]):
 
     def __getitem__(self, photos: list[int]) -> Batch:
         """Returns the batch of these photos."""
-        images = torch.from_numpy(self._split.pixels[self._split.places[photos]])
+        images = torch.from_numpy(self._split.pixels[photos])
         return images, {head: torch.from_numpy(labels[photos]) for head, labels in self._split.labels.items()}
 
 

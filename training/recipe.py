@@ -5,10 +5,13 @@ Schema only: nothing here reads data or builds a model.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
+
+
+_STRIDE = 32
 
 
 class RecipeSection(BaseModel):
@@ -28,6 +31,29 @@ class NetworkSection(RecipeSection):
     )
     head_width: int = Field(default=128, ge=8, description="Width of the hidden layer of each head.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the last layer of each head.")
+    views: Literal[1, 2, 4, 8] = Field(
+        default=1, description="Symmetries of the square in which the trained network sees a photo; it averages them."
+    )
+
+
+class StageSection(RecipeSection):
+    """Some epochs at one size: a network learns coarse things from small photos at a fraction of the time."""
+
+    epochs: int = Field(ge=1)
+    input_share: float = Field(default=1.0, gt=0, le=1, description="Of the side of the served input.")
+
+    def size_px(self, input_size_px: int) -> int:
+        """Returns the side of the photos; if not the served one, a multiple of 32, as backbones halve five times."""
+        if self.input_share == 1:
+            return input_size_px
+        return max(_STRIDE, round(self.input_share * input_size_px / _STRIDE) * _STRIDE)
+
+
+class TierTrainingSection(RecipeSection):
+    """What a tier does differently from the task's recipe; a field that is not given stays as it is there."""
+
+    stages: tuple[StageSection, ...] | None = Field(default=None, min_length=1)
+    mixed_precision: bool | None = None
 
 
 class TierSection(RecipeSection):
@@ -35,6 +61,7 @@ class TierSection(RecipeSection):
 
     demo: NetworkSection
     production: NetworkSection
+    training: TierTrainingSection = TierTrainingSection()
 
     def network(self, variant: Variant) -> NetworkSection:
         """Returns the architecture of one variant."""
@@ -69,7 +96,10 @@ class TrainingSection(RecipeSection):
     """The loop."""
 
     seed: int = Field(default=42, ge=0)
-    epochs: int = Field(ge=1)
+    stages: tuple[StageSection, ...] = Field(min_length=1, description="In order; the last is of the served size.")
+    mixed_precision: bool = Field(
+        default=False, description="bfloat16 where it is safe: faster on a GPU, and on a CPU that multiplies it."
+    )
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -82,3 +112,23 @@ class TrainingSection(RecipeSection):
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
     loss: LossSection
     augmentation: AugmentationSection = AugmentationSection()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @field_validator("stages")
+    @classmethod
+    def _ends_at_the_served_size(cls, stages: tuple[StageSection, ...]) -> tuple[StageSection, ...]:
+        if stages[-1].input_share != 1:
+            raise ValueError("the last stage must be of the served size: input_share = 1")
+        return stages
+
+    def sizes_px(self, input_size_px: int) -> tuple[int, ...]:
+        """Returns the side of the photos in each epoch."""
+        return tuple(stage.size_px(input_size_px) for stage in self.stages for _ in range(stage.epochs))
+
+    def overlaid(self, own: TierTrainingSection) -> "TrainingSection":
+        """Returns this recipe with what a tier does differently."""
+        return self.model_copy(update={name: value for name, value in own if value is not None})

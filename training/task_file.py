@@ -145,6 +145,14 @@ class TaskFile(Section):
             raise UnknownTierSectionError(tier_id, known=tuple(self.tiers))
         return self.tiers[tier_id]
 
+    def recipe(self, tier_id: str) -> TrainingSection:
+        """Returns the recipe of a tier.
+
+        Raises:
+            UnknownTierSectionError: The task has none of this id.
+        """
+        return self.training.overlaid(self.tier(tier_id).training)
+
     def head(self, head_id: str) -> HeadSection:
         """Returns the head of this id; KeyError if there is none."""
         return {head.id: head for head in self.heads}[head_id]

@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 
 from server.domain.task import Task
 from training.checkpoint import (
@@ -28,18 +28,21 @@ from training.checkpoint import (
     seal,
     write_held_out,
 )
+from training.dataset import PhotoRecord
 from training.density import density_classes, fit_density
 from training.history import History
 from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
-from training.photo_data import PhotoSplit, iterate_images, open_splits, photo_loader
+from training.photo_data import PhotoSplit, iterate_images, open_splits, photo_loader, records_by_split
 from training.progress import Follow, unfollowed
-from training.recipe import TrainingSection, Variant
+from training.recipe import StageSection, TrainingSection, Variant
+from training.served_size import BestAtServedSize, PatienceAtServedSize
 from training.task_file import Split, TaskFile
 
 _EVALUATION_BATCH = 256
 _DRY_BATCHES = 2
 _DRY_DENSITY_PHOTOS = 2_048
+_LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
 _LIGHTNING_FOLDER = "lightning"
 
 
@@ -71,9 +74,11 @@ class RunRequest:
 
     @property
     def recipe(self) -> TrainingSection:
-        """The task's recipe with this request's own seed and epochs."""
-        own = {"seed": self.seed, "epochs": 1 if self.dry_run else self.epochs}
-        return self.task.training.model_copy(update={name: value for name, value in own.items() if value is not None})
+        """The tier's recipe with this request's own seed and epochs; asked-for epochs are all of the served size."""
+        epochs = 1 if self.dry_run else self.epochs
+        own = {"seed": self.seed, "stages": None if epochs is None else (StageSection(epochs=epochs),)}
+        recipe = self.task.recipe(self.tier)
+        return recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,14 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     section = request.task.tier(request.tier).network(request.variant)
     torch.set_num_threads(recipe.threads)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    splits = open_splits(request.data_folder, task, size_px=section.input_size_px, on_progress=on_photos)
-    learner = Learner(build_network(section, task), task, recipe)
+    records = records_by_split(request.data_folder, task_id=task.id)
+    splits = open_splits(
+        request.data_folder, task, splits=_LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
+    )
+    network = build_network(section, task)
+    # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
+    network.views = 1
+    learner = Learner(network, task, recipe, sizes_px=recipe.sizes_px(section.input_size_px))
     history = History()
     steps = recipe.epochs * (len(splits["train"]) // recipe.batch_size)
     trainer = _trainer(
@@ -129,9 +140,9 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
         photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None),
     )
     _restore_best(trainer, learner)
-    network = learner.network.eval()
+    network.eval().views = section.views
     fit_feature_density(network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else None)
-    grid = _write_files(folder, network, splits, history)
+    grid = _write_files(folder, network, records, history)
     facts = {
         "task_id": task.id,
         "task_title": task.title,
@@ -144,7 +155,7 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
         "training": recipe,
         "attention_grid": grid,
         "metrics": history.best(MONITORED),
-        "data": describe_data(request.data_folder, splits),
+        "data": describe_data(request.data_folder, records),
         "command": request.command,
         "duration_s": round(time.monotonic() - started, 1),
     }
@@ -184,11 +195,12 @@ def _trainer(
         limit_val_batches=_DRY_BATCHES if dry_run else None,
         num_sanity_val_steps=0,
         gradient_clip_val=recipe.gradient_clip,
+        precision="bf16-mixed" if recipe.mixed_precision else "32-true",
         callbacks=[
             # Averaging begins after the warm-up, so that no random weight is part of the average.
             EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=0 if dry_run else warmup_steps),
-            EarlyStopping(MONITORED, patience=recipe.patience_epochs, check_finite=True),
-            ModelCheckpoint(folder / _LIGHTNING_FOLDER, filename="best", monitor=MONITORED, save_weights_only=True),
+            PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True),
+            BestAtServedSize(folder / _LIGHTNING_FOLDER, filename="best", monitor=MONITORED, save_weights_only=True),
             history,
             RichProgressBar(leave=True),
         ],
@@ -208,10 +220,10 @@ def _restore_best(trainer: pl.Trainer, learner: Learner) -> None:
 
 
 def _write_files(
-    folder: Path, network: InspectionNetwork, splits: dict[Split, PhotoSplit], history: History
+    folder: Path, network: InspectionNetwork, records: dict[Split, tuple[PhotoRecord, ...]], history: History
 ) -> tuple[int, int]:
     """Writes everything but the seal; returns rows and columns of the attention map."""
     save_weights(network, folder / WEIGHTS_NAME)
-    write_held_out(folder, {split: part.records for split, part in splits.items()})
+    write_held_out(folder, records)
     (folder / HISTORY_NAME).write_text(json.dumps(history.epochs, indent=2) + "\n", encoding="utf-8")
     return save_program(network, folder / PROGRAM_NAME)
