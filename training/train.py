@@ -41,7 +41,9 @@ from training.task_file import Split, TaskFile
 
 _EVALUATION_BATCH = 256
 _DRY_BATCHES = 2
-_DRY_DENSITY_PHOTOS = 2_048
+_DENSITY_BATCH = 16
+_DENSITY_PHOTOS = 4_096
+_DRY_DENSITY_PHOTOS = 512
 _LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
 _LIGHTNING_FOLDER = "lightning"
 
@@ -141,7 +143,7 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     )
     _restore_best(trainer, learner)
     network.eval().views = section.views
-    fit_feature_density(network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else None)
+    fit_feature_density(network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else _DENSITY_PHOTOS)
     grid = _write_files(folder, network, records, history)
     facts = {
         "task_id": task.id,
@@ -163,22 +165,22 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     return RunResult(folder, seal(folder, facts), callbacks)
 
 
-def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int | None) -> None:
+def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int) -> None:
     """Fits the feature density of a trained network, over the combinations of the decision heads' labels.
 
     Args:
         network: Its density is fitted in place.
         split: Training photos.
         task: The taxonomy.
-        limit: Looks at about so many photos only; None for all.
+        limit: Looks at about so many photos: a shared covariance needs tens a feature, not all.
     """
     embeddings: list[npt.NDArray[np.float32]] = []
     seen = 0
     with torch.inference_mode():
-        for images in iterate_images(split, batch_size=_EVALUATION_BATCH):
+        for images in iterate_images(split, batch_size=_DENSITY_BATCH):
             embeddings.append(network(images).embedding.numpy())
             seen += len(images)
-            if limit is not None and seen >= limit:
+            if seen >= limit:
                 break
     labels = {head: split.labels[head][:seen].astype(np.int64) for head in task.decision_heads}
     counts = {head: len(task.head(head).labels) for head in task.decision_heads}
