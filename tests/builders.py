@@ -4,7 +4,7 @@ from server.domain.calibration.binary_maps import Platt
 from server.domain.calibration.calibrator import AttributeMaps, Calibrator
 from server.domain.calibration.category_maps import SmoothedTemperature
 from server.domain.known_answer import KnownAnswer
-from server.domain.release import EngineRef, Release, TierRelease
+from server.domain.release import EngineRef, Meaning, Release, TierRelease
 from server.domain.task import Head, HeadKind, Task
 from server.domain.uncertainty import QUANTILE_COUNT, UncertaintyScale
 
@@ -47,14 +47,21 @@ def make_tier(tier: str = "fast", *, sha256: str = SHA, thresholds: dict[str, fl
     return TierRelease(
         tier=tier,
         engine=EngineRef(f"bread_r1_{tier}", "fp32", sha256, f"triton/bread_r1_{tier}_engine/1/model.onnx", 32, (4, 4)),
+        meaning=make_meaning(sha256),
+        thresholds=thresholds or {"kind": 0.9, "grade": 0.8},
+        known_answer=KNOWN_ANSWER,
+    )
+
+
+def make_meaning(sha256: str = SHA, *, temperature: float = 1.0) -> Meaning:
+    """Returns a meaning of the bread task: categories divided by a temperature, attributes as they are."""
+    return Meaning(
         calibrators={
-            "kind": temperature_of(sha256),
-            "grade": temperature_of(sha256),
+            "kind": temperature_of(sha256, temperature),
+            "grade": temperature_of(sha256, temperature),
             "signs": platt_of(sha256, 1.0, 1.0),
         },
-        thresholds=thresholds or {"kind": 0.9, "grade": 0.8},
         uncertainty=SCALE,
-        known_answer=KNOWN_ANSWER,
     )
 
 

@@ -8,20 +8,24 @@ import numpy as np
 from PIL import Image
 
 from training.dataset import INDEX_NAME, PhotoRecord
-from training.recipe import LossSection, NetworkSection, TierSection, TrainingSection
+from training.recipe import LossSection, NetworkSection, StageSection, TierSection, TrainingSection
 from training.task_file import SPLITS, Split, TaskFile, load_task_file
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40), (40, 200, 200))
 SIZE_PX = 32
 
 
-def small_task(*, epochs: int = 1, feature_width: int = 8) -> TaskFile:
+def small_task(*, epochs: int = 1, feature_width: int = 8, size_px: int = SIZE_PX) -> TaskFile:
     """Returns the cannabis task with a tiny network."""
     network = NetworkSection(
-        backbone="test_efficientnet", input_size_px=SIZE_PX, feature_width=feature_width, head_width=8
+        backbone="test_efficientnet", input_size_px=size_px, feature_width=feature_width, head_width=8
     )
     recipe = TrainingSection(
-        epochs=epochs, batch_size=8, threads=1, ema_decay=0.5, loss=LossSection(head_weights={}, logit_samples=2)
+        stages=(StageSection(epochs=epochs),),
+        batch_size=8,
+        threads=1,
+        ema_decay=0.5,
+        loss=LossSection(head_weights={}, logit_samples=2),
     )
     tiers = {"fast": TierSection(demo=network, production=network)}
     return load_task_file("cannabis").model_copy(update={"tiers": tiers, "training": recipe})

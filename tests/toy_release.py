@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from builders import SCALE, TASK, platt_of, temperature_of
+from builders import TASK, make_meaning
 from toy_engine import GRID, SIZE_PX, toy_photo, write_toy_engine
 
 from server.adapters.release_files import RELEASE_NAME, dump_release
@@ -56,13 +56,8 @@ def _tier(
     return TierRelease(
         tier=tier,
         engine=EngineRef(model, "fp32", digest, str(engine_path.relative_to(model_repository)), SIZE_PX, GRID),
-        calibrators={
-            "kind": temperature_of(digest),
-            "grade": temperature_of(digest),
-            "signs": platt_of(digest, 1.0, 1.0),
-        },
+        meaning=make_meaning(digest),
         thresholds=dict.fromkeys(TASK.decision_heads, threshold),
-        uncertainty=SCALE,
         known_answer=KnownAnswer(
             photo_path,
             sha256(photo).hexdigest(),

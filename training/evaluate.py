@@ -13,9 +13,9 @@ from torch import Tensor
 from server.domain.task import Head, HeadKind, Task
 from training.learner import head_metrics
 from training.model import InspectionNetwork
-from training.photo_data import PhotoSplit, photo_loader
+from training.photo_data import PhotoSplit, iterate_images
 
-_BATCH = 256
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def evaluate(network: InspectionNetwork, split: PhotoSplit, task: Task) -> tuple
     """
     collected: dict[str, list[Tensor]] = {head.id: [] for head in task.heads}
     with torch.inference_mode():
-        for images, _ in photo_loader(split, batch_size=_BATCH, shuffle_seed=None):
+        for images in iterate_images(split, batch_size=_BATCH):
             for head, output in network(images).heads.items():
                 collected[head].append(output.effective_logits)
     return tuple(_report(head, torch.cat(collected[head.id]), split) for head in task.heads)

@@ -45,7 +45,8 @@ class Learner(pl.LightningModule):
         self.network = network
         self.section = section
         self.sizes_px = sizes_px
-        self.loss = MultiHeadLoss(section.loss, {head.id: head.kind for head in task.heads})
+        kinds = {head.id: head.kind for head in task.heads}
+        self.loss = MultiHeadLoss(section.loss, kinds, teacher_share=section.teacher_share)
         self.augmentation = Augmentation(section.augmentation)
         self.val_metrics = nn.ModuleDict({head.id: head_metrics(head) for head in task.heads})
 
@@ -61,9 +62,9 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 -- Lightning's signature
         """Returns the loss of a batch of changed photos."""
-        images, labels = batch
+        images, labels, taught = batch
         outputs = self.network(self.augmentation(resized(images, self.size_px))).heads
-        terms = self.loss(outputs, labels)
+        terms = self.loss(outputs, labels, taught)
         self.log(
             "train_loss", terms.total.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images)
         )
@@ -74,7 +75,7 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 -- Lightning's signature
         """Adds a batch of val_select to the metrics."""
-        images, labels = batch
+        images, labels, _ = batch
         outputs = self.network(resized(images, self.size_px)).heads
         terms = self.loss(outputs, labels)
         # The uncertainty term is left out: it has no floor, and the log-loss already pays for noise.

@@ -1,8 +1,9 @@
 """Photos and labels as a network wants them: arrays by split, and batches drawn from them by a seeded order."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,11 @@ LabelArrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
 Category: [photo_count] int64 indices. Attributes: [photo_count, label_count] float32, 1 where present.
 """
 
-Batch = tuple[Tensor, dict[str, Tensor]]
-"""Photos, [batch, size, size, 3] uint8, and labels by head id."""
+Chances = dict[str, npt.NDArray[np.float32]]
+"""By head id, [photo_count, label_count] float32 probabilities; NaN where nobody was asked."""
+
+Batch = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
+"""Photos, [batch, size, size, 3] uint8; labels by head id; a teacher's `Chances` by head id, nothing without one."""
 
 
 class EmptySplitError(TrainingError):
@@ -44,11 +48,13 @@ class PhotoSplit:
         records: What is known of each.
         pixels: [photo_count, size, size, 3] uint8, in the order of `records`.
         labels: In the order of `records`.
+        taught: What a teacher says of each photo; nothing without one.
     """
 
     records: tuple[PhotoRecord, ...]
     pixels: Pixels
     labels: LabelArrays
+    taught: Chances = field(default_factory=dict)
 
     def __len__(self) -> int:
         """The number of photos."""
@@ -128,7 +134,11 @@ class PhotoBatches(Dataset[Batch]):
     def __getitem__(self, photos: list[int]) -> Batch:
         """Returns the batch of these photos."""
         images = torch.from_numpy(self._split.pixels[photos])
-        return images, {head: torch.from_numpy(labels[photos]) for head, labels in self._split.labels.items()}
+        return images, _rows(self._split.labels, photos), _rows(self._split.taught, photos)
+
+
+def _rows(arrays: Mapping[str, npt.NDArray[Any]], photos: list[int]) -> dict[str, Tensor]:
+    return {head: torch.from_numpy(each[photos]) for head, each in arrays.items()}
 
 
 def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None) -> DataLoader[Batch]:
@@ -151,5 +161,5 @@ def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None
 
 def iterate_images(split: PhotoSplit, *, batch_size: int) -> Iterator[Tensor]:
     """Yields [batch, size, size, 3] uint8 photos in the order of the split."""
-    for images, _ in photo_loader(split, batch_size=batch_size, shuffle_seed=None):
+    for images, *_ in photo_loader(split, batch_size=batch_size, shuffle_seed=None):
         yield images

@@ -54,6 +54,7 @@ class TierTrainingSection(RecipeSection):
 
     stages: tuple[StageSection, ...] | None = Field(default=None, min_length=1)
     mixed_precision: bool | None = None
+    teacher: str | None = None
 
 
 class TierSection(RecipeSection):
@@ -100,6 +101,8 @@ class TrainingSection(RecipeSection):
     mixed_precision: bool = Field(
         default=False, description="bfloat16 where it is safe: faster on a GPU, and on a CPU that multiplies it."
     )
+    teacher: str | None = Field(default=None, description="The tier whose trained answers this one also learns from.")
+    teacher_share: float = Field(default=0.7, gt=0, lt=1, description="Of the loss: the teacher's part.")
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)

@@ -23,6 +23,7 @@ from training.checkpoint import (
     Checkpoint,
     build_network,
     describe_data,
+    latest_run,
     save_program,
     save_weights,
     seal,
@@ -38,12 +39,14 @@ from training.progress import Follow, unfollowed
 from training.recipe import StageSection, TrainingSection, Variant
 from training.served_size import BestAtServedSize, PatienceAtServedSize
 from training.task_file import Split, TaskFile
+from training.teacher import ask_teacher, taught_by
 
 _EVALUATION_BATCH = 256
 _DRY_BATCHES = 2
 _DENSITY_BATCH = 16
 _DENSITY_PHOTOS = 4_096
 _DRY_DENSITY_PHOTOS = 512
+_DRY_TAUGHT_PHOTOS = 64
 _LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
 _LIGHTNING_FOLDER = "lightning"
 
@@ -130,6 +133,8 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     network = build_network(section, task)
     # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
     network.views = 1
+    if recipe.teacher is not None:
+        splits["train"] = _taught(splits["train"], request, recipe.teacher, on_photos)
     learner = Learner(network, task, recipe, sizes_px=recipe.sizes_px(section.input_size_px))
     history = History()
     steps = recipe.epochs * (len(splits["train"]) // recipe.batch_size)
@@ -143,7 +148,9 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     )
     _restore_best(trainer, learner)
     network.eval().views = section.views
-    fit_feature_density(network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else _DENSITY_PHOTOS)
+    fit_feature_density(
+        network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else _DENSITY_PHOTOS
+    )
     grid = _write_files(folder, network, records, history)
     facts = {
         "task_id": task.id,
@@ -163,6 +170,19 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     }
     callbacks = tuple(type(each).__name__ for each in cast("list[pl.Callback]", vars(trainer)["callbacks"]))
     return RunResult(folder, seal(folder, facts), callbacks)
+
+
+def _taught(split: PhotoSplit, request: RunRequest, teacher: str, on_photos: Follow) -> PhotoSplit:
+    """Returns the split with what the newest run of the teaching tier says of it."""
+    chances = ask_teacher(
+        latest_run(request.runs_folder, task_id=request.task.id, tier=teacher),
+        request.task.to_domain(),
+        data_folder=request.data_folder,
+        split="train",
+        limit=_DRY_TAUGHT_PHOTOS if request.dry_run else None,
+        on_photo=on_photos,
+    )
+    return taught_by(split, chances)
 
 
 def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int) -> None:

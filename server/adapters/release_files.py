@@ -11,14 +11,14 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from server.adapters.assurance_part import AnyAssurancePart
 from server.adapters.calibrator_part import AnyCalibratorPart
 from server.adapters.part import Digest, Part
 from server.domain.errors import ReleaseRefusedError
 from server.domain.known_answer import KnownAnswer
-from server.domain.release import EngineRef, Release, TierRelease
+from server.domain.release import EngineRef, Meaning, Release, TierRelease
 from server.domain.task import Head, HeadKind, Task
 from server.domain.uncertainty import UncertaintyScale
 
@@ -125,27 +125,52 @@ class KnownAnswerPart(Part):
         )
 
 
+class MeaningPart(Part):
+    """What an engine's outputs mean."""
+
+    calibrators: dict[str, AnyCalibratorPart]
+    uncertainty: UncertaintyPart
+    assurances: dict[str, AnyAssurancePart] = Field(default={})
+
+    def to_domain(self) -> Meaning:
+        """Returns the domain's meaning."""
+        return Meaning(
+            calibrators={head: part.to_domain() for head, part in self.calibrators.items()},
+            uncertainty=self.uncertainty.to_domain(),
+            assurances={head: part.to_domain() for head, part in self.assurances.items()},
+        )
+
+
 class TierPart(Part):
     """One tier."""
 
     tier: str
     engine: EnginePart
-    calibrators: dict[str, AnyCalibratorPart]
+    meaning: MeaningPart
     thresholds: dict[str, float]
-    uncertainty: UncertaintyPart
     known_answer: KnownAnswerPart
-    assurances: dict[str, AnyAssurancePart] = Field(default={})
+    deciders: dict[str, AnyCalibratorPart] = Field(default={})
+    meaning_at_exit: MeaningPart | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_schema_1(cls, value: object) -> object:
+        """Accepts tiers of schema 1, whose meaning lay spread over the tier."""
+        if not isinstance(value, dict) or "meaning" in value:
+            return value
+        kept = {name: each for name, each in value.items() if name not in MeaningPart.model_fields}
+        return kept | {"meaning": {name: value[name] for name in MeaningPart.model_fields if name in value}}
 
     def to_domain(self) -> TierRelease:
         """Returns the domain's tier."""
         return TierRelease(
             tier=self.tier,
             engine=self.engine.to_domain(),
-            calibrators={head: part.to_domain() for head, part in self.calibrators.items()},
+            meaning=self.meaning.to_domain(),
             thresholds=self.thresholds,
-            uncertainty=self.uncertainty.to_domain(),
             known_answer=self.known_answer.to_domain(),
-            assurances={head: part.to_domain() for head, part in self.assurances.items()},
+            deciders={head: part.to_domain() for head, part in self.deciders.items()},
+            meaning_at_exit=None if self.meaning_at_exit is None else self.meaning_at_exit.to_domain(),
         )
 
 
@@ -153,7 +178,7 @@ class ReleaseFile(Part):
     """What `release.json` holds.
 
     Attributes:
-        schema_version: 1.
+        schema_version: 2; what was released by schema 1 is still read.
         task: The taxonomy.
         number: Counts up from 1 within the task.
         tiers: Cheapest first.
@@ -162,7 +187,7 @@ class ReleaseFile(Part):
         provenance: Where it came from, and the commands that make it again.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     task: TaskPart
     number: int = Field(ge=1)
     tiers: tuple[TierPart, ...]

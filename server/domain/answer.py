@@ -22,7 +22,7 @@ from server.domain.prediction import (
     Recommendation,
     Uncertainty,
 )
-from server.domain.release import TierRelease
+from server.domain.release import Meaning, TierRelease
 from server.domain.task import Head, HeadKind, Task
 
 _PRESENT = 0.5
@@ -34,25 +34,19 @@ class TierAnswer:
     """Everything that one tier says about one photo, calibrated.
 
     Attributes:
-        tier: The tier that answered.
-        answers: By head id, for the heads that were run.
+        answers: By head id, for the heads that were asked for.
         uncertainty: What the model does not know.
         attention: `[rows, columns]` float32 weights in [0, 1], or None if not asked for.
     """
 
-    tier: TierRelease
     answers: Mapping[str, HeadAnswer]
     uncertainty: Uncertainty
     attention: FloatArray | None
 
     def decision_confidences(self, task: Task) -> dict[str, float]:
-        """Returns the calibrated confidence of each decision head, by its id."""
-        confidences = {}
-        for head_id in task.decision_heads:
-            answer = self.answers[head_id]
-            if isinstance(answer, CategoryAnswer):  # Task admits no other decision heads
-                confidences[head_id] = answer.confidence
-        return confidences
+        """Returns the confidence of each decision head that was asked for, by its id."""
+        answers = (self.answers.get(head_id) for head_id in task.decision_heads)
+        return {each.head: each.confidence for each in answers if isinstance(each, CategoryAnswer)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +63,28 @@ class RecommendationBounds:
             raise ValueError(f"bounds must fall within [0, 1], got {self}")
 
 
-def answer_tier(task: Task, tier: TierRelease, raw: RawPrediction, heads: Sequence[str]) -> TierAnswer:
+def confidences_to_decide(task: Task, tier: TierRelease, raw: RawPrediction) -> dict[str, float]:
+    """Returns, by decision head, the confidence that is held against the tier's threshold, in (0, 1)."""
+    return {head: max(tier.decider(head).calibrate_item(raw.logits[head].tolist())) for head in task.decision_heads}
+
+
+def answer_tier(task: Task, meaning: Meaning, raw: RawPrediction, heads: Sequence[str]) -> TierAnswer:
     """Calibrates one engine's outputs.
 
     Args:
         task: The taxonomy.
-        tier: The tier that ran, with its calibrators.
+        meaning: Of the tier that ran, on photos like this one.
         raw: The engine's outputs.
         heads: The ids of the heads to answer.
     """
     return TierAnswer(
-        tier=tier,
         answers={
-            each: answer_head(task.head(each), tier.calibrators[each], raw.logits[each], tier.assurances.get(each))
+            each: answer_head(
+                task.head(each), meaning.calibrators[each], raw.logits[each], meaning.assurances.get(each)
+            )
             for each in heads
         },
-        uncertainty=tier.uncertainty.measure(raw),
+        uncertainty=meaning.uncertainty.measure(raw),
         attention=raw.attention,
     )
 

@@ -84,6 +84,9 @@ class Decision:
 def plan_tiers(release: Release, policy: CascadePolicy) -> tuple[TierRelease, ...]:
     """Returns the tiers that a request may visit, cheapest first; never empty.
 
+    A tier whose thresholds no confidence reaches is passed over: it could not stop, and would only cost. The strongest
+    that may run always does.
+
     Raises:
         UnknownTierError: The policy names a tier that the release has not.
         InvalidRequestError: The policy's cheapest tier is stronger than its strongest.
@@ -95,7 +98,10 @@ def plan_tiers(release: Release, policy: CascadePolicy) -> tuple[TierRelease, ..
         raise InvalidRequestError(
             Violation("policy.min_tier", f"{policy.min_tier} is stronger than max_tier {policy.max_tier}")
         )
-    return release.tiers[first : last + 1]
+    *early, strongest = release.tiers[first : last + 1]
+    if policy.sufficient_confidence is None:
+        early = [tier for tier in early if tier.may_stop]
+    return (*early, strongest)
 
 
 def decide(release: Release, tier: TierRelease, policy: CascadePolicy, confidences: Mapping[str, float]) -> Decision:

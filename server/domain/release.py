@@ -33,26 +33,94 @@ class EngineRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an engine's outputs mean on some photos: confidences are honest only on photos like those of the fit.
+
+    Attributes:
+        calibrators: By head id, one a head, each fitted on the outputs of this very engine.
+        uncertainty: Maps the engine's uncertainty outputs to shares.
+        assurances: By head id, what vouches for its confidences; nothing for heads that are not named.
+    """
+
+    calibrators: Mapping[str, Calibrator]
+    uncertainty: UncertaintyScale
+    assurances: Mapping[str, Assurance] = field(default_factory=dict)
+
+    def findings_for(self, task: Task, engine: EngineRef) -> list[str]:
+        """Returns what keeps it from serving a task's answers from an engine; empty if nothing."""
+        findings = []
+        if set(self.calibrators) != set(task.head_ids):
+            findings.append(f"has calibrators for {sorted(self.calibrators)}")
+        strangers = set(self.assurances) - set(task.head_ids)
+        findings += [f"vouches for {head_id}, which is no head" for head_id in sorted(strangers)]
+        for head in task.heads:
+            if head.id in self.assurances:
+                findings += self.assurances[head.id].findings_for(head)
+        return findings + calibrator_findings(self.calibrators, task, engine)
+
+
+@dataclass(frozen=True, slots=True)
 class TierRelease:
     """One tier of a release: an engine and everything that gives its outputs a meaning.
 
     Attributes:
         tier: The tier's id, e.g. `fast`.
         engine: What runs.
-        calibrators: By head id, one a head, each fitted on the outputs of this very engine.
+        meaning: Of the outputs on any photo: for answers that left the release's own path.
         thresholds: By decision head id, the confidence that suffices (inclusive); above 1 for never.
-        uncertainty: Maps the engine's uncertainty outputs to shares.
         known_answer: What the engine must answer on known inputs before it may serve.
-        assurances: By head id, what vouches for its confidences; nothing for heads that are not named.
+        deciders: By decision head id, the calibrators whose confidences the thresholds are for: those that the
+            cascade's promise was tested with. A head that is not named is decided by its calibrator of `meaning`.
+        meaning_at_exit: Of the outputs on the photos that stop here on the release's own path; as `meaning` if None.
     """
 
     tier: str
     engine: EngineRef
-    calibrators: Mapping[str, Calibrator]
+    meaning: Meaning
     thresholds: Mapping[str, float]
-    uncertainty: UncertaintyScale
     known_answer: KnownAnswer
-    assurances: Mapping[str, Assurance] = field(default_factory=dict)
+    deciders: Mapping[str, Calibrator] = field(default_factory=dict)
+    meaning_at_exit: Meaning | None = None
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether some confidence reaches every threshold."""
+        return all(threshold <= 1 for threshold in self.thresholds.values())
+
+    def decider(self, head_id: str) -> Calibrator:
+        """Returns what turns a decision head's outputs into the confidence that is held against the threshold."""
+        return self.deciders.get(head_id) or self.meaning.calibrators[head_id]
+
+    def meaning_of(self, *, is_own_exit: bool) -> Meaning:
+        """Returns the meaning of an answer.
+
+        Args:
+            is_own_exit: Whether the photo stopped here on the release's own path.
+        """
+        return self.meaning_at_exit if is_own_exit and self.meaning_at_exit is not None else self.meaning
+
+    def findings_for(self, task: Task) -> list[str]:
+        """Returns what keeps it from being released; empty if nothing."""
+        findings = self.meaning.findings_for(task, self.engine)
+        if set(self.thresholds) != set(task.decision_heads):
+            findings.append(f"has thresholds for {sorted(self.thresholds)}")
+        strangers = set(self.deciders) - set(task.decision_heads)
+        findings += [f"decides by {head_id}, which is no decision head" for head_id in sorted(strangers)]
+        findings += calibrator_findings(self.deciders, task, self.engine)
+        if self.meaning_at_exit is not None:
+            findings += [f"at its exit {each}" for each in self.meaning_at_exit.findings_for(task, self.engine)]
+        return findings
+
+
+def calibrator_findings(calibrators: Mapping[str, Calibrator], task: Task, engine: EngineRef) -> list[str]:
+    """Returns what keeps calibrators from serving an engine; heads that the task has not are left to others."""
+    findings = []
+    for head_id, calibrator in calibrators.items():
+        if calibrator.engine_sha256 != engine.sha256:
+            findings.append(f"has a calibrator of {head_id} that was fitted on another engine")
+        elif head_id in task.head_ids:
+            findings += calibrator.findings_for(task.head(head_id))
+    return findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +152,7 @@ class Release:
         if len(set(self.tier_ids)) != len(self.tiers):
             findings.append(f"a tier occurs twice in {self.tier_ids}")
         for tier in self.tiers:
-            if set(tier.calibrators) != set(self.task.head_ids):
-                findings.append(f"tier {tier.tier} has calibrators for {sorted(tier.calibrators)}")
-            if set(tier.thresholds) != set(self.task.decision_heads):
-                findings.append(f"tier {tier.tier} has thresholds for {sorted(tier.thresholds)}")
-            findings += self._assurance_findings(tier)
-            for head_id, calibrator in tier.calibrators.items():
-                if calibrator.engine_sha256 != tier.engine.sha256:
-                    findings.append(f"the calibrator of {tier.tier}/{head_id} was fitted on another engine")
-                elif head_id in self.task.head_ids:
-                    findings += calibrator.findings_for(self.task.head(head_id))
-        return findings
-
-    def _assurance_findings(self, tier: TierRelease) -> list[str]:
-        strangers = set(tier.assurances) - set(self.task.head_ids)
-        findings = [f"tier {tier.tier} vouches for {head_id}, which is no head" for head_id in sorted(strangers)]
-        for head in self.task.heads:
-            if head.id in tier.assurances:
-                findings += tier.assurances[head.id].findings_for(head)
+            findings += [f"tier {tier.tier} {each}" for each in tier.findings_for(self.task)]
         return findings
 
     @property

@@ -9,8 +9,8 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.domain.answer import RecommendationBounds, TierAnswer, answer_tier, recommend
-from server.domain.cascade import DEGRADED_REASONS, Decision, StopReason, decide, plan_tiers
+from server.domain.answer import RecommendationBounds, answer_tier, confidences_to_decide, recommend
+from server.domain.cascade import DEGRADED_REASONS, OWN_PATH, Decision, StopReason, decide, plan_tiers
 from server.domain.errors import (
     DeadlineExpiredError,
     LoupeError,
@@ -121,17 +121,18 @@ class Router:
         with self._door:
             began_s = self._clock.monotonic_s()
             plan = self._plan(request)
-            best, runs, stop_reason = await self._climb(request, plan, deadline)
-            now_s = self._clock.monotonic_s()
-            confidences = {each.head: each.confidence for each in runs[-1].decisions}
+            raw, runs, stop_reason = await self._climb(request, plan, deadline)
             guarantee_applies = plan.is_own and stop_reason not in DEGRADED_REASONS
+            task, meaning = plan.release.task, runs[-1].tier.meaning_of(is_own_exit=guarantee_applies)
+            best = answer_tier(task, meaning, raw, plan.needed_heads)
+            now_s = self._clock.monotonic_s()
             trace = Trace(tuple(runs), stop_reason, guarantee_applies, duration_s=now_s - began_s)
             return Inspection(
                 id=self._ids.issue(self._clock.utc_s(), secrets.token_bytes(ENTROPY_BYTES)),
                 release=plan.release,
                 answers=tuple(best.answers[head] for head in plan.heads),
                 uncertainty=best.uncertainty,
-                recommendation=recommend(confidences, best.uncertainty, self._options.bounds),
+                recommendation=recommend(best.decision_confidences(task), best.uncertainty, self._options.bounds),
                 trace=trace,
                 attention=best.attention,
             )
@@ -153,7 +154,7 @@ class Router:
             tiers=tiers,
             heads=heads,
             needed_heads=tuple(each for each in task.head_ids if each in heads or each in task.decision_heads),
-            is_own=tiers == release.tiers
+            is_own=tiers == plan_tiers(release, OWN_PATH)
             and request.policy.sufficient_confidence is None
             and request.device_tier is None
             and set(heads).issuperset(task.decision_heads),
@@ -161,18 +162,18 @@ class Router:
 
     async def _climb(
         self, request: InspectionRequest, plan: _Plan, deadline: Deadline
-    ) -> tuple[TierAnswer, list[TierRun], StopReason]:
+    ) -> tuple[RawPrediction, list[TierRun], StopReason]:
         """Visits the plan's tiers until one is sure enough, or until the next one fails."""
         runs: list[TierRun] = []
-        best: TierAnswer | None = None
+        best: RawPrediction | None = None
         for tier in plan.tiers:
             try:
-                answer, decision, run = await self._run(request, plan, tier, deadline, is_first=best is None)
+                raw, decision, run = await self._run(request, plan, tier, deadline, is_first=best is None)
             except Exception as error:
                 if best is None:
                     raise
                 return best, runs, _stop_reason_of(error, tier)
-            best = answer
+            best = raw
             runs.append(run)
             if decision.stop_reason is not None:
                 return best, runs, decision.stop_reason
@@ -180,7 +181,7 @@ class Router:
 
     async def _run(
         self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, *, is_first: bool
-    ) -> tuple[TierAnswer, Decision, TierRun]:
+    ) -> tuple[RawPrediction, Decision, TierRun]:
         began_s = self._clock.monotonic_s()
         runner = self._runner_of(tier)
 
@@ -195,9 +196,8 @@ class Router:
 
         with self._tracer.step(f"tier {tier.tier}"):
             raw = await (runner.run if is_first else runner.escalate)(infer, deadline)
-        answer = answer_tier(plan.release.task, tier, raw, plan.needed_heads)
-        decision = decide(plan.release, tier, request.policy, answer.decision_confidences(plan.release.task))
-        return answer, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
+        decision = decide(plan.release, tier, request.policy, confidences_to_decide(plan.release.task, tier, raw))
+        return raw, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
 
     def _runner_of(self, tier: TierRelease) -> TierRunner:
         model = tier.engine.model

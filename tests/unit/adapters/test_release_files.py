@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import TASK, make_tier
+from builders import TASK, make_meaning, make_tier, temperature_of
 
 from server.adapters.release_files import ReleaseId, dump_release, find_releases, load_release
 from server.domain.errors import ReleaseRefusedError
-from server.domain.release import Release
+from server.domain.release import Release, TierRelease
 
 ENGINE = b"an engine"
 PHOTO = b"a photo"
 
 
-def write_release(root: Path) -> Release:
+def write_release(root: Path, tier: TierRelease | None = None) -> Release:
     """Writes release 1 of the bread task, and returns it."""
     engine_sha256, photo_sha256 = sha256(ENGINE).hexdigest(), sha256(PHOTO).hexdigest()
-    tier = make_tier("fast", sha256=engine_sha256)
+    tier = tier or make_tier("fast", sha256=engine_sha256)
     tier = replace(tier, known_answer=replace(tier.known_answer, photo_sha256=photo_sha256))
     release = Release(TASK, 1, (tier,))
     files = {tier.engine.path: ENGINE, tier.known_answer.photo_path: PHOTO}
@@ -58,6 +58,14 @@ def test_a_release_survives_the_way_to_disk(tmp_path: Path) -> None:
     assert write_release(tmp_path) == load_release(tmp_path, "bread", 1)
 
 
+def test_what_decides_and_what_is_reported_survive_too(tmp_path: Path) -> None:
+    """Deciders and the meaning at the exit come back as they were."""
+    digest = sha256(ENGINE).hexdigest()
+    deciders = {"grade": temperature_of(digest, 0.7)}
+    tier = replace(make_tier(sha256=digest), deciders=deciders, meaning_at_exit=make_meaning(digest, temperature=2.0))
+    assert write_release(tmp_path, tier) == load_release(tmp_path, "bread", 1)
+
+
 def test_a_release_of_the_earlier_schema_is_loaded(tmp_path: Path) -> None:
     """Calibrators as they were written before there was a choice of maps mean what they meant."""
     release = write_release(tmp_path)
@@ -65,7 +73,13 @@ def test_a_release_of_the_earlier_schema_is_loaded(tmp_path: Path) -> None:
     temperature = {"kind": "smoothed_temperature", "engine_sha256": digest, "temperature": 1.0, "item_count": 1000}
     platt = {"kind": "platt", "engine_sha256": digest, "slopes": [1.0, 1.0], "intercepts": [0, 0], "item_count": 1000}
     earlier = {"kind": temperature, "grade": temperature, "signs": platt}
-    edit(tmp_path, lambda content: content["tiers"][0].update(calibrators=earlier))
+
+    def spread(content: dict[str, Any]) -> None:
+        [tier] = content["tiers"]
+        tier |= tier.pop("meaning") | {"calibrators": earlier}
+        content["schema_version"] = 1
+
+    edit(tmp_path, spread)
     assert load_release(tmp_path, "bread", 1) == release
 
 

@@ -1,12 +1,14 @@
 """From raw outputs to calibrated answers, uncertainty and a recommendation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from builders import SCALE, TASK, make_tier
+from builders import SCALE, SHA, TASK, make_meaning, make_tier, temperature_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.answer import RecommendationBounds, answer_tier, recommend
+from server.domain.answer import RecommendationBounds, answer_tier, confidences_to_decide, recommend
 from server.domain.errors import CalibrationDataError
 from server.domain.prediction import AttributesAnswer, CategoryAnswer, RawPrediction, Recommendation, Uncertainty
 from server.domain.uncertainty import UncertaintyScale, fit_uncertainty_scale
@@ -25,7 +27,7 @@ FAMILIAR = Uncertainty(0.5, 0.5, out_of_distribution=False)
 
 def test_a_category_is_ranked_by_calibrated_confidence() -> None:
     """The first of the ranking is the label; equal labels keep the task's order."""
-    answer = answer_tier(TASK, make_tier(), RAW, TASK.head_ids)
+    answer = answer_tier(TASK, make_meaning(), RAW, TASK.head_ids)
     kind, grade = answer.answers["kind"], answer.answers["grade"]
     assert isinstance(kind, CategoryAnswer)
     assert isinstance(grade, CategoryAnswer)
@@ -38,16 +40,30 @@ def test_a_category_is_ranked_by_calibrated_confidence() -> None:
 
 def test_attributes_are_judged_one_by_one() -> None:
     """Present from a probability of one half."""
-    answer = answer_tier(TASK, make_tier(), RAW, ("signs",)).answers["signs"]
+    answer = answer_tier(TASK, make_meaning(), RAW, ("signs",)).answers["signs"]
     assert isinstance(answer, AttributesAnswer)
     assert [(each.attribute, each.present) for each in answer.attributes] == [("crust", True), ("mould", False)]
 
 
 def test_the_decision_heads_give_their_confidences() -> None:
     """Only they, by id."""
-    confidences = answer_tier(TASK, make_tier(), RAW, TASK.head_ids).decision_confidences(TASK)
+    confidences = answer_tier(TASK, make_meaning(), RAW, TASK.head_ids).decision_confidences(TASK)
     assert set(confidences) == {"kind", "grade"}
     assert confidences["grade"] == pytest.approx(0.5)
+
+
+def test_deciders_decide_and_the_meaning_answers() -> None:
+    """The threshold sees the confidence that it was tested with, even where another one is reported."""
+    tier = replace(
+        make_tier(), deciders={"kind": temperature_of(SHA, 0.5)}, meaning_at_exit=make_meaning(temperature=2)
+    )
+    decided = confidences_to_decide(TASK, tier, RAW)
+    reported = {
+        own: answer_tier(TASK, tier.meaning_of(is_own_exit=own), RAW, TASK.head_ids).decision_confidences(TASK)["kind"]
+        for own in (True, False)
+    }
+    assert set(decided) == {"kind", "grade"}
+    assert reported[True] < reported[False] < decided["kind"]
 
 
 @pytest.mark.parametrize(

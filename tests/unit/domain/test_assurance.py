@@ -28,12 +28,13 @@ def logits_of(*probabilities: float) -> np.ndarray:
 def vouching(**assurances: CategoryAssurance | AttributesAssurance) -> Release:
     """Returns a release whose tier has these assurances."""
     release = make_release("fast")
-    return Release(release.task, release.number, (replace(release.tiers[0], assurances=assurances),))
+    [tier] = release.tiers
+    return Release(release.task, release.number, (replace(tier, meaning=replace(tier.meaning, assurances=assurances)),))
 
 
 def test_a_category_gets_its_interval_and_its_set() -> None:
     """The band at the confidence, and the labels that may be true, the answer first."""
-    calibrator = make_release("fast").tiers[0].calibrators["kind"]
+    calibrator = make_release("fast").tiers[0].meaning.calibrators["kind"]
     answer = answer_head(TASK.head("kind"), calibrator, logits_of(0.05, 0.65, 0.30), CATEGORY)
     assert isinstance(answer, CategoryAnswer)
     assert answer.interval == ConfidenceInterval(0.4, 1.0, 0.95)
@@ -43,7 +44,7 @@ def test_a_category_gets_its_interval_and_its_set() -> None:
 
 def test_attributes_get_an_interval_each() -> None:
     """Around the probability that the attribute is present."""
-    calibrator = make_release("fast").tiers[0].calibrators["signs"]
+    calibrator = make_release("fast").tiers[0].meaning.calibrators["signs"]
     answer = answer_head(TASK.head("signs"), calibrator, np.array([2.0, -2.0], dtype=np.float32), ATTRIBUTES)
     assert isinstance(answer, AttributesAnswer)
     for each in answer.attributes:
@@ -52,7 +53,7 @@ def test_attributes_get_an_interval_each() -> None:
 
 def test_without_assurance_nothing_is_vouched_for() -> None:
     """An earlier release answers as it did."""
-    calibrator = make_release("fast").tiers[0].calibrators["kind"]
+    calibrator = make_release("fast").tiers[0].meaning.calibrators["kind"]
     answer = answer_head(TASK.head("kind"), calibrator, logits_of(0.1, 0.6, 0.3))
     assert isinstance(answer, CategoryAnswer)
     assert answer.interval is None

@@ -83,3 +83,21 @@ def test_a_policy_cannot_name_a_tier_that_is_not_there() -> None:
     """The error says which tiers there are."""
     with pytest.raises(UnknownTierError, match="fast, medium, full"):
         plan_tiers(RELEASE, CascadePolicy(max_tier="huge"))
+
+
+def test_a_tier_that_can_never_stop_is_passed_over() -> None:
+    """It would only cost; the strongest that may run always does, and a request's own threshold opens it again."""
+    never, open_ = {"kind": 2.0, "grade": 2.0}, {"kind": 0.9, "grade": 0.9}
+    tiers = (
+        make_tier("fast", thresholds=open_),
+        make_tier("medium", thresholds=never),
+        make_tier("full", thresholds=never),
+    )
+    release = Release(TASK, 1, tiers)
+
+    def planned(policy: CascadePolicy) -> list[str]:
+        return [each.tier for each in plan_tiers(release, policy)]
+
+    assert planned(CascadePolicy()) == ["fast", "full"]
+    assert planned(CascadePolicy(max_tier="medium")) == ["fast", "medium"]
+    assert planned(CascadePolicy(sufficient_confidence=0.5)) == ["fast", "medium", "full"]

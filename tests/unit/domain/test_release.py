@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from builders import TASK, make_release, make_tier, temperature_of
+from builders import SCALE, SHA, TASK, make_release, make_tier, temperature_of
 
 from server.domain.errors import ReleaseRefusedError, UnknownHeadError, UnknownTierError
-from server.domain.release import Release
+from server.domain.release import Meaning, Release
 from server.domain.task import Head, HeadKind, Task
 
 
@@ -30,7 +30,7 @@ def test_a_calibrator_of_another_engine_is_refused() -> None:
 
 def test_all_findings_are_named_at_once() -> None:
     """A release with several faults says them all."""
-    tier = dataclasses.replace(make_tier(), calibrators={}, thresholds={"kind": 0.5})
+    tier = dataclasses.replace(make_tier(), meaning=Meaning({}, SCALE), thresholds={"kind": 0.5})
     with pytest.raises(ReleaseRefusedError) as caught:
         Release(TASK, 0, (tier, tier))
     text = "; ".join(caught.value.findings)
@@ -41,9 +41,19 @@ def test_all_findings_are_named_at_once() -> None:
 def test_a_map_of_the_wrong_kind_is_refused() -> None:
     """A temperature cannot serve attributes."""
     tier = make_tier()
-    calibrators = {**tier.calibrators, "signs": temperature_of(tier.engine.sha256)}
-    with pytest.raises(ReleaseRefusedError, match="cannot serve head signs"):
-        Release(TASK, 1, (dataclasses.replace(tier, calibrators=calibrators),))
+    calibrators = {**tier.meaning.calibrators, "signs": temperature_of(tier.engine.sha256)}
+    wrong = Meaning(calibrators, SCALE)
+    for changed in ({"meaning": wrong}, {"meaning_at_exit": wrong}):
+        with pytest.raises(ReleaseRefusedError, match="cannot serve head signs"):
+            Release(TASK, 1, (dataclasses.replace(tier, **changed),))
+
+
+@pytest.mark.parametrize("head", ["signs", "crumb"])
+def test_only_decision_heads_have_deciders(head: str) -> None:
+    """What has no threshold decides nothing."""
+    tier = dataclasses.replace(make_tier(), deciders={head: temperature_of(SHA)})
+    with pytest.raises(ReleaseRefusedError, match="no decision head"):
+        Release(TASK, 1, (tier,))
 
 
 def test_a_release_needs_a_tier() -> None:

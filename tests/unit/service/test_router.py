@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import make_release
+from builders import make_meaning, make_release
 from fakes import Answer, Call, FakeClock, FakeEngines, Gate, prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +26,7 @@ from server.domain.errors import (
 )
 from server.domain.inspection_id import InspectionIds
 from server.domain.prediction import CategoryAnswer, RawPrediction, Recommendation
+from server.domain.release import Release
 from server.service.admission import AdmissionLimits
 from server.service.catalog import Catalog
 from server.service.deadline import Deadline
@@ -43,15 +44,17 @@ SURE = prediction()
 class Bench:
     """A router with everything around it."""
 
-    def __init__(self, *tiers: str, options: RouterOptions | None = None, **answers: Answer) -> None:
-        """Serves the bread task with these tiers and engines that answer so."""
+    def __init__(
+        self, *tiers: str, options: RouterOptions | None = None, release: Release | None = None, **answers: Answer
+    ) -> None:
+        """Serves the bread task with these tiers, or this release, and engines that answer so."""
         self.clock = FakeClock()
         self.engines = FakeEngines(answers)
         self.door = Door()
         self.door.open()
         self.ids = InspectionIds(b"k" * 16)
         catalog = Catalog()
-        catalog.activate(make_release(*tiers or TIERS))
+        catalog.activate(release or make_release(*tiers or TIERS))
         self.router = Router(
             engines=self.engines, catalog=catalog, door=self.door, ids=self.ids, clock=self.clock, options=options
         )
@@ -99,6 +102,42 @@ async def test_an_unsure_tier_escalates() -> None:
     assert inspection.recommendation is Recommendation.RETAKE_SUGGESTED
     assert inspection.attention is not None
     assert inspection.trace.guarantee_applies
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_own"),
+    [
+        (REQUEST, True),
+        (replace(REQUEST, policy=CascadePolicy(max_tier="fast")), False),
+        (replace(REQUEST, device_tier="fast"), False),
+        (replace(REQUEST, heads=("kind",)), False),
+    ],
+)
+async def test_the_reported_confidence_is_that_of_photos_that_stop_alike(
+    request_: InspectionRequest, *, is_own: bool
+) -> None:
+    """On the release's own path the meaning at the exit speaks, else the one of any photo; the decision is the same."""
+    plain = make_release(*TIERS)
+    tiers = tuple(replace(each, meaning_at_exit=make_meaning(temperature=2.0)) for each in plain.tiers)
+    bench = Bench(release=Release(plain.task, 1, tiers), fast=SURE, medium=SURE)
+    inspection = await bench.inspect(request_)
+    [answer] = [each for each in inspection.answers if each.head == "kind"]
+    assert isinstance(answer, CategoryAnswer)
+    decided = inspection.trace.runs[-1].decisions[0].confidence
+    assert (answer.confidence < decided) == is_own
+    assert inspection.trace.guarantee_applies == is_own
+
+
+async def test_a_degraded_answer_has_the_meaning_of_any_photo() -> None:
+    """A photo that should have gone further is none of those that stop here."""
+    plain = make_release(*TIERS)
+    tiers = tuple(replace(each, meaning_at_exit=make_meaning(temperature=2.0)) for each in plain.tiers)
+    bench = Bench(release=Release(plain.task, 1, tiers), fast=UNSURE, medium=EngineFailedError("bread_r1_medium", "nan"))
+    inspection = await bench.inspect()
+    answer = inspection.answers[0]
+    assert isinstance(answer, CategoryAnswer)
+    assert inspection.trace.degraded
+    assert answer.confidence == inspection.trace.runs[-1].decisions[0].confidence
 
 
 async def test_heads_are_answered_in_the_tasks_order() -> None:
@@ -362,7 +401,7 @@ def test_the_cascade_always_ends_and_never_loses_an_answer(
         answer = inspection.answers[0]
         assert isinstance(answer, CategoryAnswer)
         tier = inspection.trace.runs[-1].tier
-        expected = tier.calibrators["kind"].calibrate(np.asarray(raw.logits["kind"]))
+        expected = tier.meaning.calibrators["kind"].calibrate(np.asarray(raw.logits["kind"]))
         assert answer.confidence == pytest.approx(float(expected.max()))
 
     asyncio.run(play())

@@ -87,3 +87,14 @@ def test_the_uncertainty_term_is_least_where_the_variance_is_the_loss() -> None:
         only = MultiHeadLoss(LossSection(head_weights={}, logit_samples=256), {"kind": HeadKind.CATEGORY})
         uncertainty[shift] = float(only(seen, target).uncertainty)
     assert uncertainty[0.0] < min(uncertainty[-1.0], uncertainty[1.0])
+
+
+def test_a_teacher_takes_its_share_of_a_head() -> None:
+    """A pupil pays its teacher's doubt, and nothing for a photo that the teacher was not asked about."""
+    told = {"kind": torch.tensor([[1.0, 0.0, 0.0], [math.nan] * 3]), "signs": torch.tensor([[1.0, 0.0], [0.5, 0.5]])}
+    section = LossSection(head_weights={}, uncertainty_weight=0, logit_samples=64)
+    terms = MultiHeadLoss(section, KINDS, teacher_share=0.9)(outputs(), labels([1, 1], [[1, 0], [1, 0]]), told)
+    own = (math.log(1 + 2 * math.exp(-4)) + 4 + math.log(3)) / 2
+    assert float(terms.heads["kind"]) == pytest.approx(0.1 * own + 0.9 * math.log(1 + 2 * math.exp(-4)), abs=0.02)
+    alike = (math.log(1 + math.exp(-4)) + math.log(2)) / 2
+    assert float(terms.heads["signs"]) == pytest.approx(alike, abs=0.02)

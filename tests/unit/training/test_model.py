@@ -8,6 +8,7 @@ from small_dataset import SIZE_PX, small_task
 from training.checkpoint import build_network
 from training.density import DensityDataError, density_classes, fit_density
 from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork
+from training.symmetry import SYMMETRIES, turned, turned_back
 from training.task_file import load_task_file
 
 PHOTOS = torch.randint(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -54,6 +55,26 @@ def test_one_photo_answers_as_in_a_batch(network: InspectionNetwork) -> None:
         alone = ServedNetwork(network)(PHOTOS[1:2])
     for each, single in zip(together, alone, strict=True):
         assert torch.allclose(each[1:2], single, atol=1e-4)
+
+
+def test_a_network_of_four_views_does_not_mind_how_the_phone_was_held(network: InspectionNetwork) -> None:
+    """A photo turned by a quarter gets the same answers, and its attention map is turned with it."""
+    with torch.no_grad():
+        once = network(PHOTOS)
+        network.views = 4
+        upright, held_aslant = network(PHOTOS), network(PHOTOS.rot90(1, dims=(1, 2)))
+        network.views = 1
+    assert torch.allclose(upright.embedding, held_aslant.embedding, atol=1e-5)
+    assert torch.allclose(upright.attention.rot90(1, dims=(1, 2)), held_aslant.attention, atol=1e-5)
+    assert not torch.allclose(upright.embedding, once.embedding, atol=1e-5)
+
+
+@pytest.mark.parametrize("symmetry", range(SYMMETRIES))
+def test_every_symmetry_is_undone(symmetry: int) -> None:
+    """Turned and turned back is the photo itself, and no two symmetries are the same."""
+    assert torch.equal(turned_back(turned(PHOTOS, symmetry, dims=(1, 2)), symmetry, dims=(1, 2)), PHOTOS)
+    others = [turned(PHOTOS, other, dims=(1, 2)) for other in range(SYMMETRIES) if other != symmetry]
+    assert not any(torch.equal(turned(PHOTOS, symmetry, dims=(1, 2)), other) for other in others)
 
 
 def test_noise_flattens_the_effective_logits() -> None:

@@ -11,7 +11,7 @@ from server.imaging import prepare
 from training.augmentation import Augmentation, turn_and_flip
 from training.dataset import PhotoRecord
 from training.photo_cache import open_prepared_photos
-from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader, select_split
+from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader
 from training.recipe import AugmentationSection
 from training.task_file import load_task_file
 
@@ -29,14 +29,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PhotoR
 def train_split(dataset: tuple[Path, list[PhotoRecord]]) -> PhotoSplit:
     """Its training photos."""
     folder, records = dataset
-    pixels = open_prepared_photos(folder, records, size_px=SIZE_PX, workers=1)
-    return select_split(folder, "train", records=records, pixels=pixels, task=TASK)
+    chosen = tuple(each for each in records if each.split == "train")
+    pixels = open_prepared_photos(folder, chosen, size_px=SIZE_PX, workers=1)
+    return PhotoSplit(chosen, pixels, label_arrays(chosen, TASK))
 
 
 def test_cached_pixels_are_those_that_serve(dataset: tuple[Path, list[PhotoRecord]], train_split: PhotoSplit) -> None:
     """The cache holds exactly what `server.imaging.prepare` returns, in the records' order."""
     folder, _ = dataset
-    for record, place in zip(train_split.records, train_split.places, strict=True):
+    for place, record in enumerate(train_split.records):
         expected = prepare((folder / record.photo).read_bytes(), size_px=SIZE_PX)
         assert np.array_equal(train_split.pixels[place], expected)
 
@@ -45,7 +46,8 @@ def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train
     """A second opening reads the cache and prepares nothing."""
     folder, records = dataset
     seen: list[int] = []
-    open_prepared_photos(folder, records, size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done))
+    chosen = [each for each in records if each.split == "train"]
+    open_prepared_photos(folder, chosen, size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done))
     assert len(train_split) == 20
     assert seen == []
 
@@ -81,9 +83,8 @@ def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:
     """The same seed gives the same batches, another one others, and none leaves out a photo but the last ones."""
 
     def first_labels(seed: int) -> list[list[int]]:
-        return [
-            labels["product_type"].tolist() for _, labels in photo_loader(train_split, batch_size=8, shuffle_seed=seed)
-        ]
+        batches = photo_loader(train_split, batch_size=8, shuffle_seed=seed)
+        return [labels["product_type"].tolist() for _, labels, _ in batches]
 
     assert first_labels(1) == first_labels(1)
     assert first_labels(1) != first_labels(2)
@@ -92,7 +93,7 @@ def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:
 
 def test_augmentation_keeps_shape_and_type(train_split: PhotoSplit) -> None:
     """Photos stay uint8 NHWC, are changed, and the seed decides how."""
-    images, _ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
+    images, *_ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
     augmentation = Augmentation(AugmentationSection())
     results = []
     for _ in range(2):
@@ -120,7 +121,7 @@ def test_turns_and_flips_draw_all_eight_symmetries() -> None:
 
 def test_changes_without_a_share_leave_only_the_symmetries(train_split: PhotoSplit) -> None:
     """A recipe with shares of 0 moves no pixel's value."""
-    images, _ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
+    images, *_ = next(iter(photo_loader(train_split, batch_size=8, shuffle_seed=None)))
     section = AugmentationSection(rotation_degrees=0, shift_share=0, scale_share=0, colour_share=0)
     changed = Augmentation(section)(images)
     for before, after in zip(images, changed, strict=True):

@@ -1,6 +1,7 @@
 """A run, from a dataset to a sealed checkpoint, on a network that takes seconds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.checkpoint import CheckpointMissingError, latest_run, load_network
 from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
+from training.recipe import StageSection
 from training.train import RunRequest, RunResult, train
 
 PHOTOS = {"train": 48, "val_select": 24, "val_calib": 8, "val_test": 8}
@@ -56,7 +58,7 @@ def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
         "val_test.jsonl",
     }
     assert finished.checkpoint == read_checkpoint(finished.folder)
-    assert {"EMAWeightAveraging", "EarlyStopping", "ModelCheckpoint"} <= set(finished.callbacks)
+    assert {"EMAWeightAveraging", "PatienceAtServedSize", "BestAtServedSize"} <= set(finished.callbacks)
     assert finished.checkpoint.attention_grid == (2, 2)
     assert not (finished.folder / "lightning").exists()
 
@@ -96,6 +98,30 @@ def test_the_same_seed_gives_the_same_weights(data_folder: Path, finished: RunRe
     other = load_file(train(request(data_folder, tmp_path / "other", seed=2)).folder / "model.safetensors")
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_photos_grow_and_only_the_served_size_is_judged(data_folder: Path, tmp_path: Path) -> None:
+    """Early epochs see small photos; the epoch that is kept is one of the served size."""
+    task = small_task(size_px=64)
+    recipe = task.training.model_copy(
+        update={"stages": (StageSection(epochs=2, input_share=0.5), StageSection(epochs=1))}
+    )
+    result = train(replace(request(data_folder, tmp_path), task=task.model_copy(update={"training": recipe})))
+    assert recipe.sizes_px(64) == (32, 32, 64)
+    assert result.checkpoint.metrics["epoch"] == 2
+
+
+def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tmp_path: Path) -> None:
+    """The same seed gives other weights with a teacher than without; a missing teacher is named with its cure."""
+    alone = train(request(data_folder, tmp_path))
+    task = small_task(epochs=2)
+    recipe = task.training.model_copy(update={"teacher": "fast"})
+    asked = replace(request(data_folder, tmp_path), task=task.model_copy(update={"training": recipe}))
+    pupil = train(asked)
+    first, second = (load_file(each.folder / "model.safetensors") for each in (alone, pupil))
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+    with pytest.raises(CheckpointMissingError, match="loupe-train train cannabis --tier fast"):
+        train(replace(asked, runs_folder=tmp_path / "none"))
 
 
 def test_a_dry_run_keeps_nothing(data_folder: Path, tmp_path: Path) -> None:
