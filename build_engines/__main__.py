@@ -5,8 +5,9 @@ It only reads arguments and shows results.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,24 +16,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from build_engines.calibrate import calibrate
-from build_engines.checkpoint import latest_checkpoint, open_checkpoint
-from build_engines.compile import COMPILERS, compile_engine
+from build_engines.calibrate import CalibratedEngine, calibrate
+from build_engines.cascade import SolvedCascade, solve
+from build_engines.cascade_solver import Basis, GapPromise
+from build_engines.checkpoint import Checkpoint, find_checkpoints, latest_checkpoint, open_checkpoint
+from build_engines.compile import compile_engine
+from build_engines.compilers import COMPILERS
 from build_engines.errors import BuildError, ReleaseExistsError
 from build_engines.export import export
-from build_engines.plan import BuildPlan
+from build_engines.measure import HeadMetrics
+from build_engines.plan import ReleasePlan, TierPlan
 from build_engines.publish import publish
 from build_engines.report import report
+from build_engines.served_answers import CASCADE, VerifiedRelease, require_passed, verify_release
 from build_engines.served_outputs import Follow
-from build_engines.verify import VerifiedEngine, require_passed, verify
+from build_engines.verify import verify
 from server.domain.errors import LoupeError
 
 app = typer.Typer(no_args_is_help=True, help="Build a release from a checkpoint, step by step or all at once.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task, e.g. cannabis.")]
-TierOption = Annotated[str, typer.Option(help="The tier, e.g. fast.")]
+TierOption = Annotated[
+    list[str] | None,
+    typer.Option("--tier", help="A tier, repeatable, cheapest first; all that were trained if none is given."),
+]
 NumberOption = Annotated[int, typer.Option(min=1, help="The release's number.")]
-CheckpointOption = Annotated[Path | None, typer.Option(help="A run's folder; the newest of the tier if not given.")]
+CheckpointOption = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", help="A run's folder, repeatable, in place of the newest run of each tier."),
+]
+EpsilonOption = Annotated[
+    float, typer.Option(min=0.0001, max=0.5, help="How far below the strongest tier the cascade may be.")
+]
+DeltaOption = Annotated[float, typer.Option(min=0.001, max=0.5, help="How probably the promise may be broken.")]
 RunsOption = Annotated[
     Path, typer.Option("--runs", help="Where run folders lie, and where the steps leave their work.")
 ]
@@ -44,33 +60,49 @@ TargetOption = Annotated[str, typer.Option(help=f"What to compile for: {', '.joi
 
 REPOSITORY = Path("model_repository")
 RUNS = Path("runs")
+EPSILON, DELTA = 0.02, 0.1
 _STEPS = ("export", "compile", "calibrate", "verify", "report", "publish")
 
 
-def _command(name: str, act: Callable[[Console, BuildPlan, str], None], summary: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a command is asked to do.
+
+    Attributes:
+        console: Where it talks.
+        plan: What is being built.
+        target: What engines are compiled for.
+        promise: What the cascade is to keep.
+    """
+
+    console: Console
+    plan: ReleasePlan
+    target: str
+    promise: GapPromise
+
+
+def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
     """Adds a command; all take the same options, so that a line can be typed again for another step."""
 
     def command(
         task: TaskArgument,
         *,
-        tier: TierOption = "fast",
+        tier: TierOption = None,
         number: NumberOption = 1,
         checkpoint: CheckpointOption = None,
         runs: RunsOption = RUNS,
         data: DataOption = None,
         repository: RepositoryOption = REPOSITORY,
         target: TargetOption = "cpu",
+        epsilon: EpsilonOption = EPSILON,
+        delta: DeltaOption = DELTA,
     ) -> None:
         with _explained() as console:
-            opened = open_checkpoint(checkpoint or latest_checkpoint(runs, task=task, tier=tier))
-            plan = BuildPlan(
-                checkpoint=opened,
-                number=number,
-                work_folder=runs / "builds" / f"{task}-{number}" / tier,
-                model_repository=repository,
-                data_folder=data,
-            )
-            act(console, plan, target)
+            opened = _checkpoints(task, tier, checkpoint, runs)
+            work = runs / "builds" / f"{task}-{number}"
+            tiers = tuple(TierPlan(each, number, work / each.file.tier, repository, data) for each in opened)
+            plan = ReleasePlan(tiers)
+            act(Job(console, plan, target, GapPromise(epsilon, delta)))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:
                 console.print(f"Next: [bold]{plan.command(following[0])}[/bold]")
@@ -78,66 +110,123 @@ def _command(name: str, act: Callable[[Console, BuildPlan, str], None], summary:
     app.command(name, help=summary)(command)
 
 
+def _checkpoints(
+    task: str, tiers: list[str] | None, checkpoints: list[Path] | None, runs: Path
+) -> tuple[Checkpoint, ...]:
+    if checkpoints:
+        return tuple(open_checkpoint(each) for each in checkpoints)
+    if tiers:
+        return tuple(open_checkpoint(latest_checkpoint(runs, task=task, tier=each)) for each in tiers)
+    return find_checkpoints(runs, task=task)
+
+
 def main() -> None:
     """Runs the command line."""
     app()
 
 
-def _release(console: Console, plan: BuildPlan, target: str) -> None:
-    if plan.release_folder.exists():
-        raise ReleaseExistsError(plan.release_name, path=plan.release_folder)
+def _release(job: Job) -> None:
+    if job.plan.release_folder.exists():
+        raise ReleaseExistsError(job.plan.release_name, path=job.plan.release_folder)
     for act in (_export, _compile, _calibrate, _verify, _report, _publish):
-        act(console, plan, target)
+        act(job)
 
 
-def _export(console: Console, plan: BuildPlan, _target: str) -> None:
+def _export(job: Job) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with console.status("Exporting"):
-        exported = export(plan)
-    console.print(f"Exported: {exported.path}, off by at most {max(exported.differences.values()):.2g}.")
+    for plan in job.plan.tiers:
+        with job.console.status(f"Exporting {plan.tier}"):
+            exported = export(plan)
+        job.console.print(
+            f"Exported: {plan.tier}, {exported.path}, off by at most {max(exported.differences.values()):.2g}."
+        )
 
 
-def _compile(console: Console, plan: BuildPlan, target: str) -> None:
-    if target not in COMPILERS:
-        raise typer.BadParameter(f"{target!r} is none of {', '.join(COMPILERS)}")
-    with console.status("Compiling"):
-        engine = compile_engine(plan, target=target)
-    console.print(
-        f"Compiled: {engine.precision}, {engine.size_bytes / 1e6:.2f} MB, "
-        f"off by at most {max(engine.differences.values()):.2g}."
-    )
+def _compile(job: Job) -> None:
+    if job.target not in COMPILERS:
+        raise typer.BadParameter(f"{job.target!r} is none of {', '.join(COMPILERS)}")
+    for plan in job.plan.tiers:
+        with job.console.status(f"Compiling {plan.tier}"):
+            engine = compile_engine(plan, target=job.target)
+        job.console.print(
+            f"Compiled: {plan.tier}, {engine.precision}, {engine.size_bytes / 1e6:.2f} MB, "
+            f"off by at most {max(engine.differences.values()):.2g}."
+        )
 
 
-def _calibrate(console: Console, plan: BuildPlan, _target: str) -> None:
-    with _progress(console, "Calibrating in Triton") as on_photo:
-        calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
-    for head, calibrator in calibrated.calibrators.items():
-        console.print(f"Calibrated: {head} by {calibrator.name} on {calibrator.item_count:,} photos.")
+def _calibrate(job: Job) -> None:
+    for plan in job.plan.tiers:
+        with _progress(job.console, f"Calibrating {plan.tier} in Triton") as on_photo:
+            calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
+        _show_calibrated(job.console, plan.tier, calibrated)
+    with _progress(job.console, "Measuring costs in Triton") as on_photo:
+        solved = asyncio.run(solve(job.plan, job.promise, on_photo=on_photo))
+    _show_solved(job.console, solved)
 
 
-def _verify(console: Console, plan: BuildPlan, _target: str) -> None:
-    with _progress(console, "Verifying in Triton") as on_photo:
-        verified = asyncio.run(verify(plan, on_photo=on_photo))
-    _show_verified(console, verified)
+def _verify(job: Job) -> None:
+    for plan in job.plan.tiers:
+        with _progress(job.console, f"Verifying {plan.tier} in Triton") as on_photo:
+            asyncio.run(verify(plan, on_photo=on_photo))
+    with job.console.status("Measuring served answers"):
+        verified = asyncio.run(verify_release(job.plan))
+    _show_verified(job.console, job.plan, verified)
     require_passed(verified)
-    console.print(f"All {len(verified.gates)} gates passed.")
+    job.console.print(f"All {len(verified.gates)} gates passed.")
 
 
-def _report(console: Console, plan: BuildPlan, _target: str) -> None:
-    console.print(f"Report: {report(plan).path}")
+def _report(job: Job) -> None:
+    job.console.print(f"Report: {report(job.plan).path}")
 
 
-def _publish(console: Console, plan: BuildPlan, _target: str) -> None:
-    published = publish(plan)
-    console.print(
-        f"Published: release {plan.release_name}, {published.size_bytes / 1e6:.2f} MB, in {published.folder}."
+def _publish(job: Job) -> None:
+    published = publish(job.plan)
+    job.console.print(
+        f"Published: release {job.plan.release_name}, {published.size_bytes / 1e6:.2f} MB, in {published.folder}."
     )
-    console.print("Next: [bold]make serve[/bold]")
+    job.console.print("Next: [bold]make serve[/bold]")
 
 
-def _show_verified(console: Console, verified: VerifiedEngine) -> None:
-    table = Table("question", "accuracy", "ECE15", "chance", "gap", "its interval", title="val_test, through Triton")
-    for head in verified.heads:
+def _show_calibrated(console: Console, tier: str, calibrated: CalibratedEngine) -> None:
+    for head, calibrator in calibrated.meaning.calibrators.items():
+        console.print(f"Calibrated: {tier}, {head} by {calibrator.name} on {calibrator.item_count:,} photos.")
+
+
+def _show_solved(console: Console, solved: SolvedCascade) -> None:
+    promise = solved.promise
+    if promise is None:
+        return
+    table = Table("tier", "ms an inspection", "answers", "thresholds", title="The cascade, on val_calib's test part")
+    for tier, cost_ms in solved.costs_ms.items():
+        thresholds = ", ".join(f"{head} {min(each, 1):.3f}" for head, each in solved.thresholds[tier].items())
+        table.add_row(tier, f"{cost_ms:.1f}", f"{promise.exit_shares[tier]:.1%}", thresholds)
+    console.print(table)
+    found = "tested" if promise.basis is Basis.TESTED else "by sending everything to the strongest tier"
+    console.print(
+        f"At most {promise.epsilon:.1%} below the strongest tier with probability {1 - promise.delta:.0%}: {found}; "
+        f"{promise.cost_ms:.1f} ms expected."
+    )
+
+
+def _show_verified(console: Console, plan: ReleasePlan, verified: VerifiedRelease) -> None:
+    console.print(_answers_table(verified.heads, title="All served answers, on val_test"))
+    if verified.cascade is None:
+        return
+    for each in verified.exits:
+        title = f"Answers of {each.tier}: {each.share.mean:.1%} of the photos"
+        console.print(_answers_table(each.heads, title=title))
+    heads = plan.task.decision_heads
+    table = Table("way to answer", "ms", *heads, title="Accuracy on val_test, with 95 % intervals")
+    costs = verified.solved.costs_ms | {CASCADE: verified.cascade.cost_ms.mean}
+    for way, by_head in verified.cascade.accuracies.items():
+        cells = (f"{by_head[head].mean:.2%} ({by_head[head].low:.2%} to {by_head[head].high:.2%})" for head in heads)
+        table.add_row(way, f"{costs[way]:.1f}", *cells)
+    console.print(table)
+
+
+def _answers_table(heads: Iterable[HeadMetrics], *, title: str) -> Table:
+    table = Table("question", "accuracy", "ECE15", "chance", "gap", "its interval", title=title)
+    for head in heads:
         for question in (head.whole, *head.attributes.values()):
             gap = question.gap
             table.add_row(
@@ -148,7 +237,7 @@ def _show_verified(console: Console, verified: VerifiedEngine) -> None:
                 f"{gap.estimate:+.2%}",
                 f"{gap.low:+.2%} to {gap.high:+.2%}",
             )
-    console.print(table)
+    return table
 
 
 @contextmanager
@@ -182,12 +271,12 @@ def _progress(console: Console, what: str) -> Iterator[Follow]:
         bar.stop()
 
 
-_command("export", _export, "Turns a trained network into an ONNX file that answers alike.")
-_command("compile", _compile, "Compiles the exported file into the engine that will serve.")
-_command("calibrate", _calibrate, "Runs val_calib through Triton and fits calibrators, bands and sets.")
+_command("export", _export, "Turns trained networks into ONNX files that answer alike.")
+_command("compile", _compile, "Compiles the exported files into the engines that will serve.")
+_command("calibrate", _calibrate, "Runs val_calib through Triton; fits calibrators, bands, sets, and the cascade.")
 _command("verify", _verify, "Runs val_test through Triton and asks every gate.")
 _command("report", _report, "Writes the page and the pictures that go into the release.")
-_command("publish", _publish, "Puts the verified engine into the model repository, whole or not at all.")
+_command("publish", _publish, "Puts the verified engines into the model repository, whole or not at all.")
 _command("release", _release, "Does all steps: export, compile, calibrate, verify, report, publish.")
 
 

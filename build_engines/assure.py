@@ -11,11 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from build_engines.checkpoint import HeldOutPhotos
-from build_engines.served_outputs import ServedOutputs
 from server.domain.assurance import Assurance, AttributesAssurance, CategoryAssurance
 from server.domain.bands import ConfidenceBand, fit_pointwise_band
 from server.domain.binomial import clopper_pearson_high, clopper_pearson_low
-from server.domain.calibration.calibrator import Calibrator
 from server.domain.conformal import fit_prediction_sets
 from server.domain.labelled_items import first_of_each_group
 from server.domain.task import Head, HeadKind, Task
@@ -107,16 +105,19 @@ def fit_assurances(task: Task, unseen: Mapping[str, DoubleArray], photos: HeldOu
 
 
 def measure_assurances(
-    task: Task,
-    calibrators: Mapping[str, Calibrator],
-    assurances: Mapping[str, Assurance],
-    outputs: ServedOutputs,
-    photos: HeldOutPhotos,
+    task: Task, served: Mapping[str, DoubleArray], assurances: Mapping[str, Assurance], photos: HeldOutPhotos
 ) -> tuple[AssuranceMetrics, ...]:
-    """Measures bands and sets on val_test, question by question, in the task's order."""
+    """Measures bands and sets on val_test, question by question, in the task's order.
+
+    Args:
+        task: The taxonomy.
+        served: By head id, [photo_count, label_count] float64 probabilities.
+        assurances: By head id, what vouches for them.
+        photos: With their labels.
+    """
     measured: list[AssuranceMetrics] = []
     for head in task.heads:
-        probabilities, labels, groups = _items(head, calibrators[head.id].calibrate(outputs.logits[head.id]), photos)
+        probabilities, labels, groups = _items(head, served[head.id], photos)
         first = first_of_each_group(groups)
         probabilities, labels = probabilities[first], labels[first]
         match assurances[head.id]:

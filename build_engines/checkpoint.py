@@ -15,6 +15,7 @@ from server.domain.task import Head, HeadKind, Task
 
 CHECKPOINT_NAME = "checkpoint.json"
 PROGRAM_NAME = "program.pt2"
+RANGE_PHOTOS_NAME = "range_photos.jsonl"
 
 
 class _Part(BaseModel):
@@ -78,6 +79,16 @@ class Checkpoint:
     sha256: str
 
     @property
+    def has_range_photos(self) -> bool:
+        """Whether it lists photos for the ranges of numbers in an engine."""
+        return (self.folder / RANGE_PHOTOS_NAME).is_file()
+
+    @property
+    def weights_bytes(self) -> int:
+        """The size of the traced network."""
+        return (self.folder / PROGRAM_NAME).stat().st_size
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """The program's outputs, in order."""
         return (*self.task.head_ids, "uncertainty", "attention_map")
@@ -103,6 +114,16 @@ class HeldOutPhotos:
     groups: npt.NDArray[np.int64]
     labels: dict[str, npt.NDArray[np.int64]]
     best_accuracies: dict[str, float]
+
+    def taken(self, chosen: npt.NDArray[np.bool_]) -> "HeldOutPhotos":
+        """Returns some of the photos; `sha256` still names the whole list, and what would be best is not known.
+
+        Args:
+            chosen: [photo_count] bool.
+        """
+        paths = tuple(path for path, is_chosen in zip(self.paths, chosen.tolist(), strict=True) if is_chosen)
+        labels = {head: each[chosen] for head, each in self.labels.items()}
+        return HeldOutPhotos(self.split, self.sha256, paths, self.groups[chosen], labels, {})
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
@@ -143,6 +164,19 @@ def latest_checkpoint(runs: Path, *, task: str, tier: str) -> Path:
     return finished[-1].parent
 
 
+def find_checkpoints(runs: Path, *, task: str) -> tuple[Checkpoint, ...]:
+    """Returns the newest finished run of every tier, those of small photos and small weights first.
+
+    Raises:
+        CheckpointRefusedError: There is none, or one is not sound.
+    """
+    tiers = sorted({each.parent.parent.name for each in (runs / task).glob(f"*/*/{CHECKPOINT_NAME}")})
+    if not tiers:
+        raise CheckpointRefusedError(runs / task, "it holds no finished run")
+    found = [open_checkpoint(latest_checkpoint(runs, task=task, tier=each)) for each in tiers]
+    return tuple(sorted(found, key=lambda each: (each.file.network.input_size_px, each.weights_bytes)))
+
+
 def read_held_out(checkpoint: Checkpoint, split: str, *, data_folder: Path | None = None) -> HeldOutPhotos:
     """Reads the list of a split.
 
@@ -168,6 +202,15 @@ def read_held_out(checkpoint: Checkpoint, split: str, *, data_folder: Path | Non
         labels=labels,
         best_accuracies=best,
     )
+
+
+def read_range_photos(checkpoint: Checkpoint, *, data_folder: Path | None = None) -> tuple[Path, ...]:
+    """Returns some of the photos that the network was trained on; nothing if the checkpoint lists none."""
+    path = checkpoint.folder / RANGE_PHOTOS_NAME
+    if not path.is_file():
+        return ()
+    folder = data_folder or Path(checkpoint.file.data.folder)
+    return tuple(folder / json.loads(line)["photo"] for line in path.read_text("utf-8").splitlines())
 
 
 def label_array(head: Head, labels: Sequence[str | Sequence[str] | None]) -> npt.NDArray[np.int64]:

@@ -1,74 +1,53 @@
 """Step `compile`: the exported ONNX file becomes the engine that will serve on a target.
 
-A compiler turns one file into another at one precision. Which precision ships is a matter of
-measurement and gates, later; here it is only reached.
+Which precision ships is a matter of measurement: every candidate is compiled, compared with the exported model on
+photos, and timed in turns with the others. The fastest that answers alike is taken; what is hardly slower, and smaller,
+goes before it. Whether its confidences are honest is asked later, of the very engine that was chosen.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
-import onnx
+import numpy as np
 import onnxruntime
 
-from build_engines.checkpoint import read_held_out
+from build_engines.checkpoint import read_held_out, read_range_photos
+from build_engines.compilers import COMPILERS, Compiler, Images
+from build_engines.errors import ParityError, PrecisionError
 from build_engines.export import PARITY_PHOTOS, read_exported
 from build_engines.parity import check_parity, load_images, onnx_runner
-from build_engines.plan import BuildPlan
+from build_engines.plan import TierPlan
 from build_engines.step_record import StepRecord
 
 STEP = "compile"
-
-
-class Compiler(Protocol):
-    """Makes an engine for one target at one precision."""
-
-    @property
-    def precision(self) -> str:
-        """What it reaches, e.g. `fp32`."""
-        ...
-
-    @property
-    def tolerance(self) -> float:
-        """How far the engine may be off the exported model, absolute plus relative."""
-        ...
-
-    def compile(self, exported: Path, engine: Path) -> None:
-        """Writes the engine's file.
-
-        Args:
-            exported: The ONNX file to compile.
-            engine: The file to write.
-        """
-        ...
+LEAST_AGREEMENT = 0.98
+"""Of the labels of a decision head with those of the exported model, for an engine that is not compared by numbers."""
+AGREEMENT_PHOTOS = 400
+WORTH = 1.05
+"""An engine must be so much faster than a smaller one to go before it."""
+_TIMED_PHOTOS, _TIMED_ROUNDS = 8, 7
 
 
 @dataclass(frozen=True, slots=True)
-class CpuCompiler:
-    """ONNX at full precision, simplified for any CPU: constants folded, normalisations merged into weights."""
+class Candidate:
+    """An engine at one precision, measured.
 
-    precision: str = "fp32"
-    tolerance: float = 1e-3
+    Attributes:
+        precision: What was reached.
+        size_bytes: Of the file.
+        photo_ms: Median milliseconds of one photo on one thread, by itself; only comparable within one run.
+        agreement: By decision head, the share of photos with the exported model's label.
+        differences: By output name, the largest difference from the exported model.
+        refused: Why it may not serve; empty if it may.
+    """
 
-    def compile(self, exported: Path, engine: Path) -> None:
-        """Optimises the graph with onnxruntime, up to what does not depend on this machine."""
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(engine)
-        onnxruntime.InferenceSession(str(exported), options, providers=["CPUExecutionProvider"])
-        model = onnx.load(engine)
-        used = {node.domain for node in model.graph.node}
-        # onnxruntime declares every operator set that it knows; an older server would refuse those it does not.
-        kept = [each for each in model.opset_import if each.domain in used or not each.domain]
-        del model.opset_import[:]
-        model.opset_import.extend(kept)
-        onnx.checker.check_model(model)
-        onnx.save(model, engine)
-
-
-COMPILERS: dict[str, Compiler] = {"cpu": CpuCompiler()}
-"""By target. TensorRT plans and INT8 join here when they are measured and pass the gates."""
+    precision: str
+    size_bytes: int
+    photo_ms: float
+    agreement: dict[str, float]
+    differences: dict[str, float]
+    refused: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +61,7 @@ class CompiledEngine:
         target: What it was compiled for.
         size_bytes: Of the file.
         differences: By output name, the largest difference from the exported model.
+        candidates: Every precision that was tried, measured.
     """
 
     path: Path
@@ -90,10 +70,11 @@ class CompiledEngine:
     target: str
     size_bytes: int
     differences: dict[str, float]
+    candidates: tuple[Candidate, ...]
 
 
-def compile_engine(plan: BuildPlan, *, target: str = "cpu") -> CompiledEngine:
-    """Compiles what `export` left.
+def compile_engine(plan: TierPlan, *, target: str = "cpu") -> CompiledEngine:
+    """Compiles what `export` left, at every precision, and keeps the engine that is chosen.
 
     Args:
         plan: What is being built.
@@ -101,24 +82,39 @@ def compile_engine(plan: BuildPlan, *, target: str = "cpu") -> CompiledEngine:
 
     Raises:
         StepMissingError: Nothing was exported from this checkpoint.
-        ParityError: The engine answers otherwise.
+        PrecisionError: No candidate answers like the exported model.
     """
     started = time.monotonic()
-    exported, compiler = read_exported(plan), COMPILERS[target]
-    compiler.compile(exported.path, plan.engine_path)
-    photos = read_held_out(plan.checkpoint, "val_calib", data_folder=plan.data_folder).paths[:PARITY_PHOTOS]
-    differences = check_parity(
-        STEP,
-        reference=onnx_runner(exported.path),
-        converted=onnx_runner(plan.engine_path),
-        images=load_images(photos, size_px=plan.checkpoint.file.network.input_size_px),
-        tolerance=compiler.tolerance,
+    exported, size_px = read_exported(plan), plan.checkpoint.file.network.input_size_px
+    held_out = read_held_out(plan.checkpoint, "val_calib", data_folder=plan.data_folder).paths
+    images = load_images(held_out[:AGREEMENT_PHOTOS], size_px=size_px)
+    ranges = load_images(
+        read_range_photos(plan.checkpoint, data_folder=plan.data_folder) or held_out[:1], size_px=size_px
     )
+    compilers = dict(zip(_paths(plan, COMPILERS[target]), COMPILERS[target], strict=True))
+    for path, compiler in compilers.items():
+        compiler.compile(exported.path, path, ranges)
+    times = _time_in_turns(list(compilers), images[:_TIMED_PHOTOS])
+    candidates = {
+        path: _measure(plan, compiler, path, exported.path, images, photo_ms=times[path])
+        for path, compiler in compilers.items()
+    }
+    chosen = choose(list(candidates.values()))
+    for path, candidate in candidates.items():
+        if candidate is chosen:
+            path.rename(plan.engine_path)
+        else:
+            path.unlink()
     record = StepRecord.make(
         STEP,
         inputs={"exported": exported.sha256},
         outputs=(plan.engine_path,),
-        facts={"precision": compiler.precision, "target": target, "differences": differences},
+        facts={
+            "target": target,
+            "precision": chosen.precision,
+            "differences": chosen.differences,
+            "candidates": [asdict(each) for each in candidates.values()],
+        },
         command=plan.command(STEP),
         duration_s=time.monotonic() - started,
     )
@@ -126,7 +122,70 @@ def compile_engine(plan: BuildPlan, *, target: str = "cpu") -> CompiledEngine:
     return _result(plan, record)
 
 
-def read_engine(plan: BuildPlan) -> CompiledEngine:
+def choose(candidates: list[Candidate]) -> Candidate:
+    """Returns the smallest of those that are about as fast as the fastest and may serve.
+
+    Args:
+        candidates: At least one.
+
+    Raises:
+        PrecisionError: None may serve.
+    """
+    fit = [each for each in candidates if not each.refused]
+    if not fit:
+        raise PrecisionError({each.precision: each.refused for each in candidates})
+    fastest = min(each.photo_ms for each in fit)
+    return min((each for each in fit if each.photo_ms <= WORTH * fastest), key=lambda each: each.size_bytes)
+
+
+def _paths(plan: TierPlan, compilers: tuple[Compiler, ...]) -> list[Path]:
+    return [plan.work_folder / f"candidate_{place}.onnx" for place in range(len(compilers))]
+
+
+def _time_in_turns(engines: list[Path], images: Images) -> dict[Path, float]:
+    """Returns the median milliseconds of a photo by engine; each photo goes to all of them in turn."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    sessions = {
+        path: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in engines
+    }
+    taken: dict[Path, list[float]] = {path: [] for path in engines}
+    for spell in range(_TIMED_ROUNDS + 1):
+        for image in images:
+            for path, session in sessions.items():
+                began = time.perf_counter()
+                session.run(None, {"image": image[np.newaxis]})
+                if spell > 0:
+                    taken[path].append((time.perf_counter() - began) * 1e3)
+    return {path: float(np.median(each)) for path, each in taken.items()}
+
+
+def _measure(
+    plan: TierPlan, compiler: Compiler, path: Path, exported: Path, images: Images, *, photo_ms: float
+) -> Candidate:
+    reference, converted = onnx_runner(exported), onnx_runner(path)
+    expected, found = reference(images), converted(images)
+    agreement = {
+        head: float((expected[head].argmax(axis=1) == found[head].argmax(axis=1)).mean())
+        for head in plan.checkpoint.task.decision_heads
+    }
+    differences = {name: float(np.abs(found[name] - each).max()) for name, each in expected.items()}
+    refused = ""
+    if compiler.tolerance is None:
+        low = [f"{head} agrees in {share:.1%}" for head, share in agreement.items() if share < LEAST_AGREEMENT]
+        refused = "; ".join(low)
+        if not plan.checkpoint.has_range_photos:
+            refused = "the checkpoint lists no photos for its ranges"
+    else:
+        try:
+            few = images[:PARITY_PHOTOS]
+            check_parity(STEP, reference=reference, converted=converted, images=few, tolerance=compiler.tolerance)
+        except ParityError as error:
+            refused = error.cause
+    return Candidate(compiler.precision, path.stat().st_size, photo_ms, agreement, differences, refused)
+
+
+def read_engine(plan: TierPlan) -> CompiledEngine:
     """Reads what `compile_engine` left for this checkpoint.
 
     Raises:
@@ -137,7 +196,7 @@ def read_engine(plan: BuildPlan) -> CompiledEngine:
     return _result(plan, record)
 
 
-def _result(plan: BuildPlan, record: StepRecord) -> CompiledEngine:
+def _result(plan: TierPlan, record: StepRecord) -> CompiledEngine:
     return CompiledEngine(
         path=plan.engine_path,
         sha256=record.outputs[plan.engine_path.name],
@@ -145,4 +204,5 @@ def _result(plan: BuildPlan, record: StepRecord) -> CompiledEngine:
         target=record.facts["target"],
         size_bytes=plan.engine_path.stat().st_size,
         differences=record.facts["differences"],
+        candidates=tuple(Candidate(**each) for each in record.facts["candidates"]),
     )

@@ -4,10 +4,13 @@ BuildError
 ├── CheckpointRefusedError    the checkpoint is missing, malformed or damaged
 ├── StepMissingError          an earlier step has not been done, or was done on something else
 ├── ParityError               a converted model answers otherwise than the one it was made from
+├── PrecisionError            no precision answers like the exported model
 ├── GatesFailedError          the release does not keep what a release promises
+├── MixedTiersError           the tiers of one release do not belong together
 └── ReleaseExistsError        releases are immutable: the number is taken
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -54,6 +57,19 @@ class ParityError(BuildError):
         self.difference = difference
 
 
+class PrecisionError(BuildError):
+    """No precision answers like the exported model."""
+
+    def __init__(self, refused: Mapping[str, str]) -> None:
+        """Keeps why each was refused."""
+        named = "; ".join(f"{precision}: {why}" for precision, why in refused.items())
+        super().__init__(
+            f"No engine answers like the exported model: {named}.",
+            cure="The conversion is at fault, not the photos: compare the graphs, and report the versions used.",
+        )
+        self.refused = dict(refused)
+
+
 class GatesFailedError(BuildError):
     """The release does not keep what a release promises."""
 
@@ -64,6 +80,18 @@ class GatesFailedError(BuildError):
             cure="Mend the model or bring more labels; the gates stay where they are.",
         )
         self.failures = failures
+
+
+class MixedTiersError(BuildError):
+    """The tiers of one release do not belong together."""
+
+    def __init__(self, first: str, other: str, *, what: str = "answer other questions") -> None:
+        """Keeps both tiers."""
+        super().__init__(
+            f"Tiers {first} and {other} {what}.",
+            cure="Train all tiers of a release on one task file and one dataset, and name them cheapest first.",
+        )
+        self.tiers = (first, other)
 
 
 class ReleaseExistsError(BuildError):

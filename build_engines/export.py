@@ -12,7 +12,7 @@ import torch
 
 from build_engines.checkpoint import PROGRAM_NAME, read_held_out
 from build_engines.parity import Outputs, Runner, check_parity, load_images, onnx_runner
-from build_engines.plan import BuildPlan
+from build_engines.plan import TierPlan
 from build_engines.step_record import StepRecord
 
 STEP = "export"
@@ -38,7 +38,7 @@ class ExportedModel:
     differences: dict[str, float]
 
 
-def export(plan: BuildPlan) -> ExportedModel:
+def export(plan: TierPlan) -> ExportedModel:
     """Exports the checkpoint's program and proves that both answer alike.
 
     Raises:
@@ -79,7 +79,7 @@ def export(plan: BuildPlan) -> ExportedModel:
     return _result(plan, record)
 
 
-def read_exported(plan: BuildPlan) -> ExportedModel:
+def read_exported(plan: TierPlan) -> ExportedModel:
     """Reads what `export` left for this checkpoint.
 
     Raises:
@@ -90,7 +90,7 @@ def read_exported(plan: BuildPlan) -> ExportedModel:
     return _result(plan, record)
 
 
-def _result(plan: BuildPlan, record: StepRecord) -> ExportedModel:
+def _result(plan: TierPlan, record: StepRecord) -> ExportedModel:
     return ExportedModel(plan.exported_path, record.outputs[plan.exported_path.name], record.facts["differences"])
 
 

@@ -6,13 +6,14 @@ confidence and accuracy is at most 2 points at the upper end of its 95 % interva
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from build_engines.assure import AssuranceMetrics
 from build_engines.measure import HeadMetrics, QuestionMetrics
 
 LEAST_ITEMS = 2_000
 LARGEST_GAP = 0.02
+MOST_FALSE_ALARMS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,56 @@ def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -
         gates += [_error_gate(head.whole), _gap_gate(head.whole)]
         gates += [_error_gate(each) for each in head.attributes.values()]
     return tuple(gates)
+
+
+def judge_release(
+    heads: Iterable[HeadMetrics],
+    exits: Iterable[tuple[str, Iterable[HeadMetrics], Iterable[AssuranceMetrics]]],
+    least_accuracies: Mapping[str, float],
+    false_alarm_share: float,
+) -> tuple[Gate, ...]:
+    """Judges served answers: all of them together, and those of each tier by themselves.
+
+    A tier that answers too few independent photos of val_test promises nothing by itself, and says so.
+
+    Args:
+        heads: Of all served answers.
+        exits: By tier, metrics of its answers, and what bands and sets keep there.
+        least_accuracies: By head id.
+        false_alarm_share: Of photos of val_test that are called out of distribution.
+    """
+    gates = list(judge(heads, least_accuracies))
+    for tier, own, assurances in exits:
+        measured = tuple(own)
+        specimens = min(each.whole.specimen_count for each in measured)
+        if specimens < LEAST_ITEMS:
+            finding = f"insufficient labels: {specimens} independent items of {LEAST_ITEMS}; nothing is promised"
+            gates.append(Gate(f"{tier}: confidence by itself", finding, passed=True))
+        else:
+            judged = (*judge(measured, {}), *judge_assurances(assurances))
+            gates += [replace(gate, name=f"{tier}: {gate.name}") for gate in judged]
+    finding = f"{false_alarm_share:.2%} of served answers"
+    name = f"out-of-distribution alarms on photos in distribution at most {MOST_FALSE_ALARMS:.0%}"
+    gates.append(Gate(name, finding, passed=false_alarm_share <= MOST_FALSE_ALARMS))
+    return tuple(gates)
+
+
+def judge_cascade(gaps: Mapping[str, tuple[float, float]], epsilon: float) -> tuple[Gate, ...]:
+    """Judges a cascade's promise on photos that had no part in it.
+
+    Args:
+        gaps: By decision head, how far the cascade's accuracy is below the strongest tier's: seen, and the lower end
+            of its 95 % interval.
+        epsilon: The promise.
+    """
+    return tuple(
+        Gate(
+            f"{head} at most {epsilon:.1%} below the strongest tier",
+            f"{gap:+.2%}, at least {low:+.2%}",
+            passed=low <= epsilon,
+        )
+        for head, (gap, low) in gaps.items()
+    )
 
 
 def judge_assurances(assurances: Iterable[AssuranceMetrics]) -> tuple[Gate, ...]:

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from build_engines.checkpoint import HeldOutPhotos
-from build_engines.served_outputs import ServedOutputs
-from server.domain.calibration.calibrator import Calibrator
 from server.domain.metrics.binned import calibration_error
 from server.domain.metrics.noise_floor import calibration_noise_floor
 from server.domain.metrics.reliability import CalibrationGap, ReliabilityBin, calibration_gap, reliability_bins
@@ -95,20 +93,15 @@ class _Items:
     leads: BoolArray
 
 
-def measure(
-    task: Task, calibrators: Mapping[str, Calibrator], outputs: ServedOutputs, photos: HeldOutPhotos
-) -> tuple[HeadMetrics, ...]:
+def measure(task: Task, probabilities: Mapping[str, DoubleArray], photos: HeldOutPhotos) -> tuple[HeadMetrics, ...]:
     """Measures every head, in the task's order.
 
     Args:
         task: The taxonomy.
-        calibrators: By head id, of the engine that gave the outputs.
-        outputs: On the photos.
+        probabilities: By head id, [photo_count, label_count] float64: as served.
         photos: With their labels.
     """
-    return tuple(
-        _measure_head(head, calibrators[head.id].calibrate(outputs.logits[head.id]), photos) for head in task.heads
-    )
+    return tuple(_measure_head(head, probabilities[head.id], photos) for head in task.heads)
 
 
 def _measure_head(head: Head, probabilities: DoubleArray, photos: HeldOutPhotos) -> HeadMetrics:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_engines.checkpoint import Checkpoint
+from build_engines.errors import MixedTiersError
+from server.domain.task import Task
 
 
 @dataclass(frozen=True, slots=True)
-class BuildPlan:
-    """One release of one task, with one tier.
+class TierPlan:
+    """One tier of a release.
 
     Attributes:
         checkpoint: What is built.
@@ -38,11 +40,6 @@ class BuildPlan:
         return self.checkpoint.file.tier
 
     @property
-    def release_name(self) -> str:
-        """What people call it, e.g. `cannabis/1`."""
-        return f"{self.task_id}/{self.number}"
-
-    @property
     def model(self) -> str:
         """The Triton ensemble's name, e.g. `cannabis_r1_fast`."""
         return f"{self.task_id}_r{self.number}_{self.tier}"
@@ -58,9 +55,9 @@ class BuildPlan:
         return self.work_folder / "engine.onnx"
 
     @property
-    def release_folder(self) -> Path:
-        """Where the published release's own files lie."""
-        return self.model_repository / "releases" / self.task_id / str(self.number)
+    def known_photo_path(self) -> Path:
+        """Where the photo of the known answer will lie, relative to the model repository."""
+        return Path("releases") / self.task_id / str(self.number) / f"known_answer_{self.tier}.jpg"
 
     @property
     def triton_folder(self) -> Path:
@@ -70,3 +67,60 @@ class BuildPlan:
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
         return f"loupe-build {step} {self.task_id} --tier {self.tier} --number {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    """One release of one task.
+
+    Attributes:
+        tiers: Cheapest first; at least one, all of one task and one number.
+    """
+
+    tiers: tuple[TierPlan, ...]
+
+    def __post_init__(self) -> None:
+        """Raises MixedTiersError unless all tiers answer the same questions."""
+        for tier in self.tiers[1:]:
+            if tier.checkpoint.task != self.task:
+                raise MixedTiersError(self.tiers[0].tier, tier.tier)
+
+    @property
+    def task(self) -> Task:
+        """The taxonomy."""
+        return self.tiers[0].checkpoint.task
+
+    @property
+    def number(self) -> int:
+        """The release's number, at least 1."""
+        return self.tiers[0].number
+
+    @property
+    def tier_ids(self) -> tuple[str, ...]:
+        """The tiers, cheapest first."""
+        return tuple(each.tier for each in self.tiers)
+
+    @property
+    def release_name(self) -> str:
+        """What people call it, e.g. `cannabis/1`."""
+        return f"{self.task.id}/{self.number}"
+
+    @property
+    def model_repository(self) -> Path:
+        """What is published into."""
+        return self.tiers[0].model_repository
+
+    @property
+    def work_folder(self) -> Path:
+        """Where the steps about all tiers leave their artefacts."""
+        return self.tiers[0].work_folder.parent
+
+    @property
+    def release_folder(self) -> Path:
+        """Where the published release's own files lie."""
+        return self.model_repository / "releases" / self.task.id / str(self.number)
+
+    def command(self, step: str) -> str:
+        """What a person types to do a step again."""
+        tiers = "".join(f" --tier {each}" for each in self.tier_ids)
+        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}"

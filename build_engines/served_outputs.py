@@ -3,7 +3,7 @@
 import asyncio
 import json
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.compile import CompiledEngine
-from build_engines.plan import BuildPlan
+from build_engines.plan import TierPlan
+from server.domain.calibration.calibrator import Calibrator
 from server.domain.prediction import RawPrediction
 from server.domain.release import EngineRef
 from server.triton.client import TritonClient
@@ -81,6 +82,10 @@ class ServedOutputs:
             self.logit_variances[chosen],
         )
 
+    def calibrated(self, calibrators: Mapping[str, Calibrator]) -> dict[str, npt.NDArray[np.float64]]:
+        """Returns what these calibrators make of the logits: by head id, [photo_count, label_count] float64."""
+        return {head: each.calibrate(self.logits[head]) for head, each in calibrators.items()}
+
     @classmethod
     def load(cls, path: Path, *, engine_sha256: str, photos_sha256: str) -> "ServedOutputs | None":
         """Reads an npz; None if there is none, or it is of another engine or of other photos."""
@@ -114,14 +119,25 @@ class ServedEngine:
 
 
 @asynccontextmanager
-async def serve(plan: BuildPlan, engine: CompiledEngine) -> AsyncIterator[ServedEngine]:
+async def serve(plan: TierPlan, engine: CompiledEngine) -> AsyncIterator[ServedEngine]:
     """Serves an engine in an embedded Triton of its own while the context lasts."""
-    spec = tier_spec(plan, engine)
+    async with serve_all([(plan, engine)]) as [served]:
+        yield served
+
+
+@asynccontextmanager
+async def serve_all(engines: Sequence[tuple[TierPlan, CompiledEngine]]) -> AsyncIterator[list[ServedEngine]]:
+    """Serves engines together in an embedded Triton while the context lasts."""
     async with EmbeddedTriton() as triton:
-        write_tier_models(spec, triton.repository, target=Target.EMBEDDED)
-        await triton.load(spec.model)
-        async with TritonEngines(triton.address) as engines:
-            yield ServedEngine(spec, engine_ref(plan, engine), triton.client, engines)
+        specs = [tier_spec(plan, engine) for plan, engine in engines]
+        for spec in specs:
+            write_tier_models(spec, triton.repository, target=Target.EMBEDDED)
+            await triton.load(spec.model)
+        async with TritonEngines(triton.address) as port:
+            yield [
+                ServedEngine(spec, engine_ref(plan, engine), triton.client, port)
+                for spec, (plan, engine) in zip(specs, engines, strict=True)
+            ]
 
 
 async def collect_outputs(
@@ -158,12 +174,12 @@ async def collect_outputs(
     )
 
 
-def outputs_path(plan: BuildPlan, split: str) -> Path:
+def outputs_path(plan: TierPlan, split: str) -> Path:
     """Where the outputs on a split are kept."""
     return plan.work_folder / f"outputs_{split}.npz"
 
 
-def tier_spec(plan: BuildPlan, engine: CompiledEngine) -> TierModelSpec:
+def tier_spec(plan: TierPlan, engine: CompiledEngine) -> TierModelSpec:
     """Describes the tier to Triton."""
     file = plan.checkpoint.file
     return TierModelSpec(
@@ -175,7 +191,7 @@ def tier_spec(plan: BuildPlan, engine: CompiledEngine) -> TierModelSpec:
     )
 
 
-def engine_ref(plan: BuildPlan, engine: CompiledEngine) -> EngineRef:
+def engine_ref(plan: TierPlan, engine: CompiledEngine) -> EngineRef:
     """Names the engine as the release will."""
     file = plan.checkpoint.file
     return EngineRef(

@@ -1,7 +1,7 @@
-"""Step `verify`: measures the calibrated engine on val_test, through Triton, and asks every gate.
+"""The first half of `verify`: measures each calibrated engine on val_test, through Triton, as if it answered alone.
 
-Nothing is fitted here, and val_test is looked at nowhere else. The known answer is taken in
-the same breath, from the engine that has just been proven.
+Nothing is fitted here, and val_test is looked at nowhere but here and in `served_answers`. The known answer is taken
+in the same breath, from the engine that has just been measured.
 """
 
 import time
@@ -15,10 +15,8 @@ from pydantic import TypeAdapter
 from build_engines.assure import AssuranceMetrics, measure_assurances
 from build_engines.calibrate import CalibratedEngine, read_calibrated
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
-from build_engines.errors import GatesFailedError
-from build_engines.gates import Gate, judge, judge_assurances
 from build_engines.measure import HeadMetrics, measure
-from build_engines.plan import BuildPlan
+from build_engines.plan import TierPlan
 from build_engines.served_outputs import Follow, ServedOutputs, collect_outputs, outputs_path, serve, unfollowed
 from build_engines.step_record import StepRecord
 from server.domain.known_answer import KnownAnswer
@@ -27,18 +25,17 @@ from server.triton.known_answer import compute_known_answer
 
 STEP = "verify"
 SPLIT = "val_test"
-KNOWN_ANSWER_NAME = "known_answer.jpg"
+KNOWN_PHOTO_NAME = "known_answer.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedEngine:
-    """A calibrated engine and what it was seen to keep.
+    """A calibrated engine and what it was seen to keep when it answers alone.
 
     Attributes:
-        calibrated: The engine with its maps.
+        calibrated: The engine with the meaning of its outputs on any photo.
         heads: Metrics on val_test, in the task's order.
         assurances: What bands and sets keep on val_test, question by question.
-        gates: All of them, passed or not.
         false_alarm_rate: The share of val_test called out of distribution.
         known_answer: What the engine must answer before it may serve.
         known_photo: The photo of the known answer, in the work folder.
@@ -47,14 +44,13 @@ class VerifiedEngine:
     calibrated: CalibratedEngine
     heads: tuple[HeadMetrics, ...]
     assurances: tuple[AssuranceMetrics, ...]
-    gates: tuple[Gate, ...]
     false_alarm_rate: float
     known_answer: KnownAnswer
     known_photo: Path
 
 
-async def verify(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> VerifiedEngine:
-    """Measures, judges, and takes the known answer. What it returns may have failed: see `require_passed`.
+async def verify(plan: TierPlan, *, on_photo: Follow = unfollowed) -> VerifiedEngine:
+    """Measures one engine, and takes its known answer.
 
     Args:
         plan: What is being built.
@@ -79,35 +75,24 @@ async def verify(plan: BuildPlan, *, on_photo: Follow = unfollowed) -> VerifiedE
     return verified
 
 
-def read_verified(plan: BuildPlan) -> VerifiedEngine:
+def read_verified(plan: TierPlan) -> VerifiedEngine:
     """Reads what `verify` left for this very engine.
 
     Raises:
         StepMissingError: It left nothing, or something else.
-        GatesFailedError: A gate failed.
     """
     calibrated = read_calibrated(plan)
     record = StepRecord.read(plan.work_folder, STEP, command=plan.command(STEP))
     record.require_input("engine", calibrated.engine.sha256, command=plan.command(STEP))
     facts = record.facts
-    verified = VerifiedEngine(
+    return VerifiedEngine(
         calibrated=calibrated,
         heads=TypeAdapter(tuple[HeadMetrics, ...]).validate_python(facts["heads"]),
         assurances=TypeAdapter(tuple[AssuranceMetrics, ...]).validate_python(facts["assurances"]),
-        gates=TypeAdapter(tuple[Gate, ...]).validate_python(facts["gates"]),
         false_alarm_rate=facts["false_alarm_rate"],
         known_answer=TypeAdapter(KnownAnswer).validate_python(facts["known_answer"]),
-        known_photo=plan.work_folder / KNOWN_ANSWER_NAME,
+        known_photo=plan.work_folder / KNOWN_PHOTO_NAME,
     )
-    require_passed(verified)
-    return verified
-
-
-def require_passed(verified: VerifiedEngine) -> None:
-    """Raises GatesFailedError, naming every gate that fails, unless all hold."""
-    failures = [f"{gate.name} ({gate.finding})" for gate in verified.gates if not gate.passed]
-    if failures:
-        raise GatesFailedError(*failures)
 
 
 def choose_known_photo(task: Task, calibrated: CalibratedEngine, outputs: ServedOutputs, photos: HeldOutPhotos) -> Path:
@@ -117,14 +102,14 @@ def choose_known_photo(task: Task, calibrated: CalibratedEngine, outputs: Served
     """
     surest = np.ones(len(photos.paths))
     for head in task.decision_heads:
-        probabilities = calibrated.calibrators[head].calibrate(outputs.logits[head])
+        probabilities = calibrated.meaning.calibrators[head].calibrate(outputs.logits[head])
         right = probabilities.argmax(axis=1) == photos.labels[head]
         surest = np.minimum(surest, np.where(right, probabilities.max(axis=1), 0.0))
     return photos.paths[int(surest.argmax())]
 
 
 async def _measure_in_triton(
-    plan: BuildPlan, calibrated: CalibratedEngine, photos: HeldOutPhotos, on_photo: Follow
+    plan: TierPlan, calibrated: CalibratedEngine, photos: HeldOutPhotos, on_photo: Follow
 ) -> VerifiedEngine:
     task, engine = plan.checkpoint.task, calibrated.engine
     path = outputs_path(plan, SPLIT)
@@ -134,23 +119,31 @@ async def _measure_in_triton(
             outputs = await collect_outputs(served, photos, heads=task.head_ids, on_photo=on_photo)
             outputs.save(path)
         content = choose_known_photo(task, calibrated, outputs, photos).read_bytes()
-        published = plan.release_folder / KNOWN_ANSWER_NAME
         known_answer = await compute_known_answer(
-            served.client,
-            served.spec,
-            photo=content,
-            photo_path=published.relative_to(plan.model_repository).as_posix(),
+            served.client, served.spec, photo=content, photo_path=plan.known_photo_path.as_posix()
         )
-    known_photo = plan.work_folder / KNOWN_ANSWER_NAME
+    known_photo = plan.work_folder / KNOWN_PHOTO_NAME
     known_photo.write_bytes(content)
-    heads = measure(task, calibrated.calibrators, outputs, photos)
-    assurances = measure_assurances(task, calibrated.calibrators, calibrated.assurances, outputs, photos)
-    threshold = calibrated.uncertainty.out_of_distribution_distance
+    return measured_engine(plan, calibrated, outputs, photos, known_answer=known_answer, known_photo=known_photo)
+
+
+def measured_engine(
+    plan: TierPlan,
+    calibrated: CalibratedEngine,
+    outputs: ServedOutputs,
+    photos: HeldOutPhotos,
+    *,
+    known_answer: KnownAnswer,
+    known_photo: Path,
+) -> VerifiedEngine:
+    """Measures what an engine said about val_test."""
+    meaning = calibrated.meaning
+    probabilities = outputs.calibrated(meaning.calibrators)
+    threshold = meaning.uncertainty.out_of_distribution_distance
     return VerifiedEngine(
         calibrated=calibrated,
-        heads=heads,
-        assurances=assurances,
-        gates=(*judge(heads, plan.checkpoint.file.least_accuracies), *judge_assurances(assurances)),
+        heads=measure(plan.checkpoint.task, probabilities, photos),
+        assurances=measure_assurances(plan.checkpoint.task, probabilities, meaning.assurances, photos),
         false_alarm_rate=float((outputs.feature_distances > threshold).mean()),
         known_answer=known_answer,
         known_photo=known_photo,
@@ -159,7 +152,6 @@ async def _measure_in_triton(
 
 def _facts(verified: VerifiedEngine) -> dict[str, Any]:
     return {
-        "gates": [asdict(gate) for gate in verified.gates],
         "false_alarm_rate": verified.false_alarm_rate,
         "heads": [asdict(head) for head in verified.heads],
         "assurances": [asdict(each) for each in verified.assurances],

@@ -33,6 +33,8 @@ PROGRAM_NAME = "program.pt2"
 HISTORY_NAME = "history.json"
 HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
 """The splits that training never looks at; their photos are listed for the builder."""
+RANGE_PHOTOS_NAME = "range_photos.jsonl"
+RANGE_PHOTOS = 256
 
 _VERSIONED = ("lightning", "numpy", "pillow", "timm", "torch", "torchvision")
 _EXPORT_BATCH = 2
@@ -130,8 +132,12 @@ def save_weights(network: InspectionNetwork, path: Path) -> None:
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
 
 
-def write_held_out(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]]) -> None:
-    """Lists the held-out photos, one JSON object a line: path, SHA-256, group, labels and, if known, posteriors."""
+def write_photo_lists(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]]) -> None:
+    """Lists the photos that a builder needs, one JSON object a line.
+
+    The held-out ones with path, SHA-256, group, labels and, if known, posteriors; and some of those that were trained
+    on, for the ranges of numbers in an engine.
+    """
     for split in HELD_OUT:
         lines = (
             json.dumps(
@@ -149,6 +155,10 @@ def write_held_out(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]
             for each in records[split]
         )
         (folder / f"{split}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    trained_on = records["train"]
+    some = [trained_on[place] for place in range(0, len(trained_on), max(1, len(trained_on) // RANGE_PHOTOS))]
+    lines = (json.dumps({"photo": each.photo, "sha256": each.sha256}) for each in some[:RANGE_PHOTOS])
+    (folder / RANGE_PHOTOS_NAME).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def seal(folder: Path, facts: Mapping[str, Any]) -> Checkpoint:

@@ -22,9 +22,9 @@ from training.errors import TrainingError
 from training.evaluate import HeadReport, evaluate
 from training.photo_data import open_splits
 from training.progress import Follow
-from training.recipe import Variant
+from training.recipe import Variant, Views
 from training.task_file import SPLITS, Split, load_task_file
-from training.train import RunRequest, RunResult, train
+from training.train import RunRequest, RunResult, refit, train
 
 app = typer.Typer(no_args_is_help=True, help="Networks: train and evaluate them.")
 
@@ -66,6 +66,31 @@ def train_command(
         _show_run(console, result, dry_run=dry_run)
 
 
+@app.command("refit")
+def refit_command(
+    task: TaskArgument,
+    *,
+    tier: TierOption = "fast",
+    variant: Annotated[str, typer.Option(help="demo or production.")] = "demo",
+    data: DataOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Give the newest run's weights the task file's number of views."""
+    console = Console()
+    with _explained(console):
+        request = RunRequest(
+            task=load_task_file(task),
+            tier=tier,
+            variant=_variant(variant),
+            data_folder=data or Path("data") / task,
+            runs_folder=runs,
+            command=shlex.join(["loupe-train", *sys.argv[1:]]),
+        )
+        with _progress(console, "Preparing photos") as on_photos:
+            result = refit(request, on_photos=on_photos)
+        _show_run(console, result, dry_run=False)
+
+
 @app.command("evaluate")
 def evaluate_command(
     task: TaskArgument,
@@ -73,6 +98,7 @@ def evaluate_command(
     tier: TierOption = "fast",
     split: Annotated[str, typer.Option(help="train, val_select, val_calib or val_test.")] = "val_test",
     checkpoint: Annotated[Path | None, typer.Option(help="A run's folder; the newest if not given.")] = None,
+    views: Annotated[int | None, typer.Option(help="1, 2, 4 or 8, in place of the checkpoint's own.")] = None,
     data: DataOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
@@ -93,7 +119,9 @@ def evaluate_command(
                 on_progress=on_photos,
             )
         with console.status(f"Evaluating on {split}"):
-            reports = evaluate(load_network(folder, domain_task), splits[wanted], domain_task)
+            network = load_network(folder, domain_task)
+            network.views = network.views if views is None else _views(views)
+            reports = evaluate(network, splits[wanted], domain_task)
         console.print(_report_table(reports, title=f"{folder} on {split}"))
         console.print(f"Next: [bold]loupe-build release {task}[/bold]")
 
@@ -132,6 +160,13 @@ def _variant(name: str) -> Variant:
         if each == name:
             return each  # type: ignore[no-any-return]
     raise typer.BadParameter(f"{name!r} is neither demo nor production")
+
+
+def _views(count: int) -> Views:
+    for each in get_args(Views):
+        if each == count:
+            return each  # type: ignore[no-any-return]
+    raise typer.BadParameter(f"{count} is none of {', '.join(map(str, get_args(Views)))}")
 
 
 def _split(name: str) -> Split:

@@ -1,5 +1,6 @@
 """Errors of training: each carries its facts and says, in a second line, how to mend it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -89,3 +90,17 @@ class TooFewPhotosError(TrainingError):
         )
         self.found = found
         self.wanted = wanted
+
+
+class OtherNetworkError(TrainingError):
+    """A run trained another network than the one that is wanted of it."""
+
+    def __init__(self, folder: Path, *, trained: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+        """Names what differs."""
+        apart = (name for name, value in wanted.items() if trained.get(name) != value)
+        named = ", ".join(f"{name} {trained.get(name)} in place of {wanted[name]}" for name in apart)
+        super().__init__(
+            f"{folder} trained another network than the task file's: {named}.",
+            cure="Only the number of views can be changed without training: train the tier again.",
+        )
+        self.folder = folder

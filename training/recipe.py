@@ -13,6 +13,9 @@ Variant = Literal["demo", "production"]
 
 _STRIDE = 32
 
+Views = Literal[1, 2, 4, 8]
+"""How many symmetries of the square a photo is seen in."""
+
 
 class RecipeSection(BaseModel):
     """Base of the sections here: immutable, and an unknown key is an error."""
@@ -31,7 +34,7 @@ class NetworkSection(RecipeSection):
     )
     head_width: int = Field(default=128, ge=8, description="Width of the hidden layer of each head.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the last layer of each head.")
-    views: Literal[1, 2, 4, 8] = Field(
+    views: Views = Field(
         default=1, description="Symmetries of the square in which the trained network sees a photo; it averages them."
     )
 

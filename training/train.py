@@ -4,7 +4,8 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -24,13 +25,17 @@ from training.checkpoint import (
     build_network,
     describe_data,
     latest_run,
+    load_network,
+    read_checkpoint,
     save_program,
     save_weights,
     seal,
-    write_held_out,
+    write_photo_lists,
 )
 from training.dataset import PhotoRecord
 from training.density import density_classes, fit_density
+from training.errors import OtherNetworkError
+from training.evaluate import evaluate
 from training.history import History
 from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
@@ -114,10 +119,14 @@ def train(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     if request.dry_run:
         with tempfile.TemporaryDirectory() as passing:
             return _train_into(Path(passing), request, on_photos)
+    return _train_into(_new_folder(request), request, on_photos)
+
+
+def _new_folder(request: RunRequest) -> Path:
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = request.runs_folder / request.task.id / request.tier / name
     folder.mkdir(parents=True)
-    return _train_into(folder, request, on_photos)
+    return folder
 
 
 def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResult:
@@ -151,25 +160,64 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     fit_feature_density(
         network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else _DENSITY_PHOTOS
     )
-    grid = _write_files(folder, network, records, history)
-    facts = {
-        "task_id": task.id,
-        "task_title": task.title,
-        "heads": request.task.heads,
-        "decision_heads": task.decision_heads,
-        "least_accuracies": request.task.gates.least_accuracies,
-        "tier": request.tier,
-        "variant": request.variant,
-        "network": section,
-        "training": recipe,
-        "attention_grid": grid,
-        "metrics": history.best(MONITORED),
-        "data": describe_data(request.data_folder, records),
-        "command": request.command,
-        "duration_s": round(time.monotonic() - started, 1),
-    }
+    checkpoint = _write_checkpoint(
+        folder,
+        request,
+        network,
+        records,
+        history=history.epochs,
+        metrics=history.best(MONITORED),
+        recipe=recipe,
+        duration_s=time.monotonic() - started,
+    )
     callbacks = tuple(type(each).__name__ for each in cast("list[pl.Callback]", vars(trainer)["callbacks"]))
-    return RunResult(folder, seal(folder, facts), callbacks)
+    return RunResult(folder, checkpoint, callbacks)
+
+
+def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
+    """Gives the newest run's weights the task file's number of views: density, program and metrics are made anew.
+
+    How many views pay is measured on a trained network (`loupe-train evaluate --views`), and wants no new training.
+
+    Args:
+        request: Which tier; its epochs and seed do not matter.
+        on_photos: Follows the photos while their cache is made.
+
+    Raises:
+        TrainingError: There is no run, or its network is another one than the task file's in more than its views.
+    """
+    started = time.monotonic()
+    task = request.task.to_domain()
+    earlier = latest_run(request.runs_folder, task_id=task.id, tier=request.tier)
+    told = read_checkpoint(earlier)
+    section = request.task.tier(request.tier).network(request.variant)
+    if told.network.model_copy(update={"views": section.views}) != section:
+        raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
+    torch.set_num_threads(told.training.threads)
+    network = load_network(earlier, task)
+    network.views, network.section = section.views, section
+    records = records_by_split(request.data_folder, task_id=task.id)
+    splits = open_splits(
+        request.data_folder, task, splits=_LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
+    )
+    fit_feature_density(network, splits["train"], task, limit=_DENSITY_PHOTOS)
+    metrics = {
+        f"val_{report.head}_{name}": value
+        for report in evaluate(network, splits["val_select"], task)
+        for name, value in report.metrics.items()
+    }
+    folder = _new_folder(request)
+    checkpoint = _write_checkpoint(
+        folder,
+        replace(request, command=f"{told.command} && {request.command}"),
+        network,
+        records,
+        history=json.loads((earlier / HISTORY_NAME).read_text("utf-8")),
+        metrics=metrics,
+        recipe=told.training,
+        duration_s=told.duration_s + time.monotonic() - started,
+    )
+    return RunResult(folder, checkpoint, ())
 
 
 def _taught(split: PhotoSplit, request: RunRequest, teacher: str, on_photos: Follow) -> PhotoSplit:
@@ -241,11 +289,36 @@ def _restore_best(trainer: pl.Trainer, learner: Learner) -> None:
     shutil.rmtree(Path(best).parent)
 
 
-def _write_files(
-    folder: Path, network: InspectionNetwork, records: dict[Split, tuple[PhotoRecord, ...]], history: History
-) -> tuple[int, int]:
-    """Writes everything but the seal; returns rows and columns of the attention map."""
+def _write_checkpoint(
+    folder: Path,
+    request: RunRequest,
+    network: InspectionNetwork,
+    records: Mapping[Split, tuple[PhotoRecord, ...]],
+    *,
+    history: Sequence[Mapping[str, float]],
+    metrics: Mapping[str, float],
+    recipe: TrainingSection,
+    duration_s: float,
+) -> Checkpoint:
+    """Writes all files of a checkpoint, and seals it."""
     save_weights(network, folder / WEIGHTS_NAME)
-    write_held_out(folder, records)
-    (folder / HISTORY_NAME).write_text(json.dumps(history.epochs, indent=2) + "\n", encoding="utf-8")
-    return save_program(network, folder / PROGRAM_NAME)
+    write_photo_lists(folder, records)
+    (folder / HISTORY_NAME).write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+    task = request.task.to_domain()
+    facts = {
+        "task_id": task.id,
+        "task_title": task.title,
+        "heads": request.task.heads,
+        "decision_heads": task.decision_heads,
+        "least_accuracies": request.task.gates.least_accuracies,
+        "tier": request.tier,
+        "variant": request.variant,
+        "network": network.section,
+        "training": recipe,
+        "attention_grid": save_program(network, folder / PROGRAM_NAME),
+        "metrics": dict(metrics),
+        "data": describe_data(request.data_folder, records),
+        "command": request.command,
+        "duration_s": round(duration_s, 1),
+    }
+    return seal(folder, facts)

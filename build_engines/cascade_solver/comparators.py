@@ -10,6 +10,7 @@ from build_engines.cascade_solver.exit_policy import ALWAYS, NEVER, ExitPolicy
 from build_engines.cascade_solver.promise import Promise
 from build_engines.cascade_solver.solution import MeasuredPolicy, measure_policy
 
+FIXED_RULE = "fixed .75/.80"
 FIXED_THRESHOLDS = (0.75, 0.80)
 """The fixed rule: at the first tier, and at every later one."""
 
@@ -26,7 +27,7 @@ def compare(evidence: CascadeEvidence, promise: Promise, *, cost_ms: float) -> t
         measure_policy(f"{tier} alone", _single(evidence, index), evidence, promise)
         for index, tier in enumerate(evidence.tiers)
     ]
-    fixed = measure_policy("fixed .75/.80", _fixed(evidence), evidence, promise)
+    fixed = measure_policy(FIXED_RULE, _fixed(evidence), evidence, promise)
     return (*singles, random_mix(singles, cost_ms=cost_ms), fixed, oracle(evidence))
 
 

@@ -206,3 +206,30 @@ def _fit_winner(answers: DoubleArray, labels: IndexArray, kind: MapKind) -> Bina
 
 def _with_enough_labels(kinds: Iterable[MapKind], folds: Folds) -> tuple[MapKind, ...]:
     return tuple(each for each in kinds if folds.group_count >= MIN_LABELS[each])
+
+
+def refit_winner(
+    calibrator: Calibrator, logits: LogitArray, labels: IndexArray, *, groups: IndexArray | None = None, seed: int = 0
+) -> FittedHead:
+    """Fits how sure a category's calibrator is of its winner on other items; which label wins stays as it was.
+
+    Args:
+        calibrator: Of a category; it was fitted on other items, or on more of them.
+        logits: [item_count, label_count] of any float type. Raw outputs of the calibrator's engine.
+        labels: [item_count] indices of the true labels.
+        groups: [item_count] int64; items of one group stay together. None: each by itself.
+        seed: Deals the groups to the folds.
+
+    Raises:
+        CalibrationDataError: The items are malformed, or the calibrator is one of attributes.
+    """
+    if isinstance(calibrator.map, AttributeMaps):
+        raise CalibrationDataError("attributes have no winner")
+    base = calibrator.map.base if isinstance(calibrator.map, TopLabel) else calibrator.map
+    scores, labels = category_items(logits, labels)
+    answers = base.calibrate(scores)
+    folds = Folds.deal(groups, item_count=len(scores), seed=seed)
+    comparison = _compare_binary(WINNER, winner_odds(answers), answers.argmax(axis=1) == labels, folds)
+    # Even an identity is spelt out: the calibrator's own map of its winner was for other items.
+    chosen = TopLabel(base, _fit_winner(answers, labels, comparison.chosen))
+    return FittedHead(Calibrator(calibrator.engine_sha256, chosen, len(scores)), (comparison,))

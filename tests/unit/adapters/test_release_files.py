@@ -111,7 +111,7 @@ def test_damaged_and_missing_files_are_all_named(tmp_path: Path) -> None:
 def test_a_calibrator_of_another_engine_is_refused(tmp_path: Path) -> None:
     """A calibrator is bound to the engine that it was fitted on."""
     write_release(tmp_path)
-    edit(tmp_path, lambda content: content["tiers"][0]["calibrators"]["kind"].update(engine_sha256="b" * 64))
+    edit(tmp_path, lambda content: content["tiers"][0]["meaning"]["calibrators"]["kind"].update(engine_sha256="b" * 64))
     assert "fitted on another engine" in findings_of(tmp_path)
 
 
@@ -139,11 +139,11 @@ def test_a_release_in_another_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (lambda content: content.update(schema_version=2), "schema_version"),
+        (lambda content: content.update(schema_version=3), "schema_version"),
         (lambda content: content.update(surprise=1), "surprise"),
         (lambda content: content["task"].update(decision_heads=["signs"]), "decision heads"),
-        (lambda content: content["tiers"][0]["uncertainty"].update(false_alarm_rate=2), "false_alarm_rate"),
-        (lambda content: content["tiers"][0]["calibrators"].pop("signs"), "calibrators for"),
+        (lambda content: content["tiers"][0]["meaning"]["uncertainty"].update(false_alarm_rate=2), "false_alarm_rate"),
+        (lambda content: content["tiers"][0]["meaning"]["calibrators"].pop("signs"), "calibrators for"),
     ],
 )
 def test_a_malformed_release_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], finding: str) -> None:

@@ -37,7 +37,7 @@ def world(seed: int, *, sharpness: float = 1.0) -> tuple[ServedOutputs, HeldOutP
 @pytest.fixture(scope="module")
 def calibrators() -> dict[str, Calibrator]:
     """Maps that take the engine at its word."""
-    return dict(make_release("fast").tiers[0].calibrators)
+    return dict(make_release("fast").tiers[0].meaning.calibrators)
 
 
 def measured(calibrators: dict[str, Calibrator], *, sharpness: float = 1.0) -> tuple[AssuranceMetrics, ...]:
@@ -45,7 +45,8 @@ def measured(calibrators: dict[str, Calibrator], *, sharpness: float = 1.0) -> t
     outputs, photos = world(1)
     unseen = {head: each.calibrate(outputs.logits[head]) for head, each in calibrators.items()}
     assurances = fit_assurances(TASK, unseen, photos)
-    return measure_assurances(TASK, calibrators, assurances, *world(2, sharpness=sharpness))
+    seen, test_photos = world(2, sharpness=sharpness)
+    return measure_assurances(TASK, seen.calibrated(calibrators), assurances, test_photos)
 
 
 def test_what_was_fitted_holds_on_new_items(calibrators: dict[str, Calibrator]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from build_engines.__main__ import app
-from build_engines.plan import BuildPlan
+from build_engines.plan import ReleasePlan, TierPlan
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -22,24 +22,24 @@ def test_building_before_training_says_so(tmp_path: Path) -> None:
     assert "it holds no finished run" in output
 
 
-def test_a_step_that_is_skipped_is_named_with_its_command(plan: BuildPlan, tmp_path: Path) -> None:
+def test_a_step_that_is_skipped_is_named_with_its_command(plan: TierPlan, tmp_path: Path) -> None:
     """Compiling before exporting tells what to type."""
     code, output = run("compile", "cannabis", "--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path))
     assert code == 2
     assert "loupe-build export cannabis --tier fast --number 1" in output
 
 
-def test_a_step_tells_the_next_one(plan: BuildPlan, tmp_path: Path) -> None:
+def test_a_step_tells_the_next_one(plan: TierPlan, tmp_path: Path) -> None:
     """Export ends with the command that compiles."""
     code, output = run("export", "cannabis", "--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path))
     assert code == 0
     assert "Next: loupe-build compile cannabis --tier fast --number 1" in output
 
 
-def test_a_taken_number_is_refused_before_any_work(plan: BuildPlan, tmp_path: Path) -> None:
+def test_a_taken_number_is_refused_before_any_work(plan: TierPlan, tmp_path: Path) -> None:
     """`release` looks at the model repository first."""
     taken = replace(plan, model_repository=tmp_path / "repository")
-    taken.release_folder.mkdir(parents=True)
+    ReleasePlan((taken,)).release_folder.mkdir(parents=True)
     code, output = run(
         "release",
         "cannabis",
@@ -55,7 +55,7 @@ def test_a_taken_number_is_refused_before_any_work(plan: BuildPlan, tmp_path: Pa
     assert not (tmp_path / "builds").exists()
 
 
-def test_an_unknown_target_is_a_usage_error(plan: BuildPlan, tmp_path: Path) -> None:
+def test_an_unknown_target_is_a_usage_error(plan: TierPlan, tmp_path: Path) -> None:
     """Only targets with a compiler exist."""
     arguments = ("--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path), "--target", "gpu")
     code, output = run("compile", "cannabis", *arguments)

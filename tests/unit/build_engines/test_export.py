@@ -14,10 +14,10 @@ from build_engines.compile import CompiledEngine, read_engine
 from build_engines.errors import CheckpointRefusedError, ParityError, StepMissingError
 from build_engines.export import read_exported
 from build_engines.parity import check_parity, load_images, onnx_runner
-from build_engines.plan import BuildPlan
+from build_engines.plan import TierPlan
 
 
-def test_an_engine_has_the_promised_signature(plan: BuildPlan, engine: CompiledEngine) -> None:
+def test_an_engine_has_the_promised_signature(plan: TierPlan, engine: CompiledEngine) -> None:
     """`image` is uint8 NHWC with a free batch; outputs are named after heads; only standard operators are used."""
     model = onnx.load(engine.path)
     assert [each.name for each in model.graph.input] == ["image"]
@@ -28,14 +28,14 @@ def test_an_engine_has_the_promised_signature(plan: BuildPlan, engine: CompiledE
     assert {each.domain for each in model.opset_import} == {""}
 
 
-def test_export_and_engine_agree_with_the_network(engine: CompiledEngine, plan: BuildPlan) -> None:
+def test_export_and_engine_agree_with_the_network(engine: CompiledEngine, plan: TierPlan) -> None:
     """Both steps say how far they are off, for every output, and it is next to nothing."""
     for differences in (engine.differences, read_exported(plan).differences):
         assert tuple(differences) == plan.checkpoint.output_names
         assert max(differences.values()) < 1e-3
 
 
-def test_a_model_that_answers_otherwise_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+def test_a_model_that_answers_otherwise_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
     """Parity names the output that is off."""
     images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:4], size_px=32)
     honest = onnx_runner(engine.path)
@@ -48,7 +48,7 @@ def test_a_model_that_answers_otherwise_is_refused(plan: BuildPlan, engine: Comp
     assert refused.value.difference == pytest.approx(0.1, rel=1e-3)
 
 
-def test_a_model_that_answers_nan_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+def test_a_model_that_answers_nan_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
     """A NaN is no small difference."""
     images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:2], size_px=32)
     honest = onnx_runner(engine.path)
@@ -62,29 +62,29 @@ def test_a_model_that_answers_nan_is_refused(plan: BuildPlan, engine: CompiledEn
         )
 
 
-def test_a_changed_artefact_is_no_step(plan: BuildPlan, engine: CompiledEngine, tmp_path: Path) -> None:
+def test_a_changed_artefact_is_no_step(plan: TierPlan, engine: CompiledEngine, tmp_path: Path) -> None:
     """A file that is not what the step wrote sends one back to the step."""
     work = tmp_path / "work"
     shutil.copytree(engine.path.parent, work)
     (work / "engine.onnx").write_bytes(b"changed")
-    moved = BuildPlan(plan.checkpoint, 1, work, plan.model_repository)
+    moved = TierPlan(plan.checkpoint, 1, work, plan.model_repository)
     with pytest.raises(StepMissingError, match="loupe-build compile cannabis --tier fast --number 1"):
         read_engine(moved)
 
 
-def test_work_on_another_checkpoint_is_no_step(plan: BuildPlan, engine: CompiledEngine, tmp_path: Path) -> None:
+def test_work_on_another_checkpoint_is_no_step(plan: TierPlan, engine: CompiledEngine, tmp_path: Path) -> None:
     """What was exported from one checkpoint is not taken for the export of another."""
     assert engine
     other = tmp_path / "other"
     shutil.copytree(plan.checkpoint.folder, other)
     path = other / "checkpoint.json"
     path.write_text(path.read_text("utf-8") + " ", encoding="utf-8")
-    moved = BuildPlan(open_checkpoint(other), 1, plan.work_folder, plan.model_repository)
+    moved = TierPlan(open_checkpoint(other), 1, plan.work_folder, plan.model_repository)
     with pytest.raises(StepMissingError, match="another checkpoint"):
         read_exported(moved)
 
 
-def test_a_damaged_checkpoint_is_refused_with_all_findings(plan: BuildPlan, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused_with_all_findings(plan: TierPlan, tmp_path: Path) -> None:
     """One file changed and one gone: both are named."""
     folder = tmp_path / "checkpoint"
     shutil.copytree(plan.checkpoint.folder, folder)
@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_refused_with_all_findings(plan: BuildPlan, tmp_
     assert refused.value.findings == ("program.pt2 is damaged", "val_test.jsonl is missing")
 
 
-def test_a_malformed_checkpoint_is_refused(plan: BuildPlan, tmp_path: Path) -> None:
+def test_a_malformed_checkpoint_is_refused(plan: TierPlan, tmp_path: Path) -> None:
     """A schema of another version is not guessed at."""
     content = json.loads((plan.checkpoint.folder / "checkpoint.json").read_text("utf-8"))
     (tmp_path / "checkpoint.json").write_text(json.dumps(content | {"schema_version": 2}), encoding="utf-8")
@@ -103,7 +103,7 @@ def test_a_malformed_checkpoint_is_refused(plan: BuildPlan, tmp_path: Path) -> N
         open_checkpoint(tmp_path)
 
 
-def test_only_finished_runs_are_found(plan: BuildPlan, tmp_path: Path) -> None:
+def test_only_finished_runs_are_found(plan: TierPlan, tmp_path: Path) -> None:
     """A run folder without its seal is passed over."""
     runs = plan.checkpoint.folder.parent.parent.parent
     assert latest_checkpoint(runs, task="cannabis", tier="fast") == plan.checkpoint.folder
@@ -112,7 +112,7 @@ def test_only_finished_runs_are_found(plan: BuildPlan, tmp_path: Path) -> None:
         latest_checkpoint(tmp_path, task="cannabis", tier="fast")
 
 
-def test_held_out_photos_come_with_truth_and_its_limit(plan: BuildPlan) -> None:
+def test_held_out_photos_come_with_truth_and_its_limit(plan: TierPlan) -> None:
     """Labels, specimens and the best possible accuracy are read from the list beside the checkpoint."""
     photos = read_held_out(plan.checkpoint, "val_test")
     assert len(photos.paths) == 420

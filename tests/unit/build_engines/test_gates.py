@@ -50,6 +50,11 @@ def calibrated_world(count: int, *, seed: int = 11, copies: int = 1) -> tuple[Se
     return ServedOutputs(SHA, SHA, repeated, zeros, zeros), photos
 
 
+def measured(maps: dict[str, Calibrator], outputs: ServedOutputs, photos: HeldOutPhotos) -> tuple[HeadMetrics, ...]:
+    """Metrics of what these maps make of the outputs."""
+    return measure(TASK, outputs.calibrated(maps), photos)
+
+
 def failures(heads: tuple[HeadMetrics, ...], **least: float) -> list[str]:
     """The names of the gates that fail."""
     return [gate.name for gate in judge(heads, least) if not gate.passed]
@@ -57,27 +62,27 @@ def failures(heads: tuple[HeadMetrics, ...], **least: float) -> list[str]:
 
 def test_honest_confidences_pass() -> None:
     """A model whose confidences are the truth passes every gate."""
-    heads = measure(TASK, calibrators(), *calibrated_world(4_000))
+    heads = measured(calibrators(), *calibrated_world(4_000))
     assert failures(heads, kind=0.5) == []
 
 
 def test_overconfidence_fails_both_gates_of_its_head() -> None:
     """Sharpened logits are found by calibration error and by gap, and only on the head concerned."""
-    heads = measure(TASK, calibrators(temperature=0.6), *calibrated_world(4_000))
+    heads = measured(calibrators(temperature=0.6), *calibrated_world(4_000))
     found = failures(heads)
     assert [each.split()[0] for each in found] == ["kind", "kind"]
 
 
 def test_one_dishonest_attribute_is_named() -> None:
     """An attribute that is off is found by itself, though the pooled head might hide it."""
-    heads = measure(TASK, calibrators(slope=2.5), *calibrated_world(4_000))
+    heads = measured(calibrators(slope=2.5), *calibrated_world(4_000))
     assert any(each.startswith("signs.crust ") for each in failures(heads))
     assert not any(each.startswith("signs.mould ") for each in failures(heads))
 
 
 def test_all_failing_gates_are_gathered() -> None:
     """Accuracy and confidence are judged together, and an unknown head fails rather than passes."""
-    heads = measure(TASK, calibrators(temperature=0.6), *calibrated_world(4_000))
+    heads = measured(calibrators(temperature=0.6), *calibrated_world(4_000))
     found = failures(heads, kind=0.99, colour=0.5)
     assert "kind accuracy at least 99.0%" in found
     assert "colour accuracy at least 50.0%" in found
@@ -86,15 +91,15 @@ def test_all_failing_gates_are_gathered() -> None:
 
 def test_few_items_promise_nothing() -> None:
     """Under 2,000 independent items the finding is that labels do not suffice."""
-    gates = judge(measure(TASK, calibrators(), *calibrated_world(1_999)), {})
+    gates = judge(measured(calibrators(), *calibrated_world(1_999)), {})
     assert [gate.passed for gate in gates] == [False, False, False]
     assert all("insufficient labels: 1999" in gate.finding for gate in gates)
 
 
 def test_photos_of_one_specimen_are_not_more_items() -> None:
     """Three photos a specimen: the specimens are counted, and no interval gets narrower."""
-    single = measure(TASK, calibrators(), *calibrated_world(2_100))[0].whole
-    tripled = measure(TASK, calibrators(), *calibrated_world(2_100, copies=3))[0].whole
+    single = measured(calibrators(), *calibrated_world(2_100))[0].whole
+    tripled = measured(calibrators(), *calibrated_world(2_100, copies=3))[0].whole
     assert (tripled.photo_count, tripled.specimen_count) == (6_300, 2_100)
     assert tripled.calibration_error == pytest.approx(single.calibration_error)
     assert tripled.noise_floor == pytest.approx(single.noise_floor)
@@ -106,6 +111,6 @@ def test_missing_labels_are_left_out() -> None:
     outputs, photos = calibrated_world(2_000)
     photos.labels["kind"][:500] = -1
     photos.labels["signs"][:300, 1] = -1
-    kind, grade, signs = measure(TASK, calibrators(), outputs, photos)
+    kind, grade, signs = measured(calibrators(), outputs, photos)
     assert (kind.whole.photo_count, grade.whole.photo_count) == (1_500, 2_000)
     assert (signs.attributes["crust"].photo_count, signs.attributes["mould"].photo_count) == (2_000, 1_700)

@@ -9,27 +9,33 @@ import numpy as np
 import pytest
 from small_build import outputs_without_triton
 
-from build_engines.assure import measure_assurances
 from build_engines.calibrate import calibrate, fit_calibrators, read_calibrated
+from build_engines.cascade import _facts as solved_facts
+from build_engines.cascade import solve_on
+from build_engines.cascade_solver import GapPromise
 from build_engines.checkpoint import read_held_out
 from build_engines.compile import CompiledEngine
 from build_engines.errors import GatesFailedError, ReleaseExistsError, StepMissingError
 from build_engines.gates import Gate
-from build_engines.measure import measure
-from build_engines.plan import BuildPlan
+from build_engines.plan import ReleasePlan, TierPlan
 from build_engines.publish import publish
 from build_engines.report import report
+from build_engines.served_answers import VerifiedRelease, measure_release, read_verified_release
+from build_engines.served_answers import _facts as release_facts
 from build_engines.served_outputs import ServedOutputs, outputs_path
 from build_engines.step_record import StepRecord
-from build_engines.verify import STEP, VerifiedEngine, _facts, choose_known_photo, read_verified
+from build_engines.verify import STEP, VerifiedEngine, choose_known_photo, measured_engine
+from build_engines.verify import _facts as engine_facts
 from server.adapters.release_files import load_release
 from server.domain.errors import CalibrationDataError
 from server.domain.known_answer import KnownAnswer
 
+PASSED = (Gate("a gate", "seen", passed=True),)
+
 
 @pytest.fixture(scope="module")
-def verified(plan: BuildPlan, engine: CompiledEngine) -> VerifiedEngine:
-    """A calibrated engine that was measured without Triton, all gates passed."""
+def verified(plan: TierPlan, engine: CompiledEngine) -> VerifiedEngine:
+    """A calibrated engine that was measured without Triton."""
     for split in ("val_calib", "val_test"):
         photos = read_held_out(plan.checkpoint, split)
         outputs_without_triton(plan, engine, photos).save(outputs_path(plan, split))
@@ -38,36 +44,53 @@ def verified(plan: BuildPlan, engine: CompiledEngine) -> VerifiedEngine:
     outputs = outputs_without_triton(plan, engine, photos)
     known_photo = plan.work_folder / "known_answer.jpg"
     known_photo.write_bytes(choose_known_photo(plan.checkpoint.task, calibrated, outputs, photos).read_bytes())
-    known_answer = KnownAnswer(
-        "releases/cannabis/1/known_answer.jpg", sha256(known_photo.read_bytes()).hexdigest(), (1.0,), {}, {}
+    digest = sha256(known_photo.read_bytes()).hexdigest()
+    known_answer = KnownAnswer("releases/cannabis/1/known_answer_fast.jpg", digest, (1.0,), {}, {})
+    return measured_engine(plan, calibrated, outputs, photos, known_answer=known_answer, known_photo=known_photo)
+
+
+@pytest.fixture(scope="module")
+def released(plan: TierPlan, verified: VerifiedEngine, engine: CompiledEngine) -> VerifiedRelease:
+    """The same engine as a release of one tier; its gates are said to have passed."""
+    task = plan.checkpoint.task
+    parts = {split: read_held_out(plan.checkpoint, split) for split in ("val_calib", "val_test")}
+    outputs = {split: [outputs_without_triton(plan, engine, photos)] for split, photos in parts.items()}
+    solved = solve_on(
+        task,
+        ["fast"],
+        GapPromise(0.02, 0.1),
+        (verified.calibrated,),
+        outputs["val_calib"],
+        parts["val_calib"],
+        {"fast": 1.0},
     )
-    heads = measure(plan.checkpoint.task, calibrated.calibrators, outputs, photos)
-    assurances = measure_assurances(
-        plan.checkpoint.task, calibrated.calibrators, calibrated.assurances, outputs, photos
-    )
-    gates = (Gate("a gate", "seen", passed=True),)
-    return VerifiedEngine(calibrated, heads, assurances, gates, 0.04, known_answer, known_photo)
+    measured = measure_release(ReleasePlan((plan,)), (verified,), solved, outputs["val_test"], parts["val_test"])
+    return replace(measured, gates=PASSED)
 
 
 @pytest.fixture
-def ready(plan: BuildPlan, verified: VerifiedEngine, tmp_path: Path) -> BuildPlan:
+def ready(plan: TierPlan, released: VerifiedRelease, tmp_path: Path) -> ReleasePlan:
     """A plan that is verified and reported, with a model repository of its own."""
-    own = replace(plan, model_repository=tmp_path / "model_repository")
-    record(own, verified)
+    own = ReleasePlan((replace(plan, model_repository=tmp_path / "model_repository"),))
+    record(own, released)
     report(own)
     return own
 
 
-def record(plan: BuildPlan, verified: VerifiedEngine) -> None:
-    """Writes what the step `verify` writes."""
-    StepRecord.make(
-        STEP,
-        inputs={"engine": verified.calibrated.engine.sha256},
-        outputs=(verified.known_photo,),
-        facts=_facts(verified),
-        command=plan.command(STEP),
-        duration_s=0,
-    ).write(plan.work_folder)
+def record(plan: ReleasePlan, released: VerifiedRelease) -> None:
+    """Writes what `calibrate` and `verify` write, behind what each tier has by itself."""
+    [tier], [verified] = plan.tiers, released.tiers
+    engine = verified.calibrated.engine.sha256
+    write(tier.work_folder, STEP, {"engine": engine}, engine_facts(verified), (verified.known_photo,))
+    write(plan.work_folder, "cascade", {"fast": engine}, solved_facts(released.solved))
+    write(plan.work_folder, STEP, {"fast": engine}, release_facts(released))
+
+
+def write(
+    folder: Path, step: str, inputs: dict[str, str], facts: dict[str, object], outputs: tuple[Path, ...] = ()
+) -> None:
+    """Writes a step's record."""
+    StepRecord.make(step, inputs=inputs, outputs=outputs, facts=facts, command="again", duration_s=0).write(folder)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -75,38 +98,37 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
 
-def test_a_published_release_is_served_as_verified(ready: BuildPlan, verified: VerifiedEngine) -> None:
+def test_a_published_release_is_served_as_verified(ready: ReleasePlan, verified: VerifiedEngine) -> None:
     """What is loaded has the engine, maps and known answer that were verified, and never claims to be sure."""
     published = publish(ready)
     release = load_release(ready.model_repository, "cannabis", 1)
     tier = release.tiers[0]
     assert published.release == release
     assert tier.engine.sha256 == verified.calibrated.engine.sha256
-    assert dict(tier.calibrators) == verified.calibrated.calibrators
+    assert tier.meaning == verified.calibrated.meaning
     assert tier.known_answer == verified.known_answer
-    assert dict(tier.assurances) == verified.calibrated.assurances
     assert all(threshold > 1 for threshold in tier.thresholds.values())
-    assert (ready.model_repository / tier.engine.path).read_bytes() == ready.engine_path.read_bytes()
+    assert (ready.model_repository / tier.engine.path).read_bytes() == ready.tiers[0].engine_path.read_bytes()
 
 
-def test_a_release_holds_its_report_and_pictures(ready: BuildPlan) -> None:
+def test_a_release_holds_its_report_and_pictures(ready: ReleasePlan) -> None:
     """People find the page, a diagram a head and the photo beside the release."""
     folder = publish(ready).folder
     names = {each.name for each in folder.iterdir()}
-    assert {"release.json", "report.md", "known_answer.jpg", "reliability_product_type.svg"} <= names
+    assert {"release.json", "report.md", "known_answer_fast.jpg", "reliability_product_type.svg"} <= names
     page = (folder / "report.md").read_text("utf-8")
     assert "| product_type | 420 | 210 |" in page
-    assert "loupe-train train cannabis\nloupe-build release cannabis --tier fast --number 1" in page
+    assert "loupe-train train cannabis --tier fast\nloupe-build release cannabis --tier fast --number 1" in page
 
 
-def test_reports_repeat_byte_for_byte(ready: BuildPlan) -> None:
+def test_reports_repeat_byte_for_byte(ready: ReleasePlan) -> None:
     """The same verified engine gives the same page and the same pictures."""
     first = {each.name: each.read_bytes() for each in report(ready).diagrams}
     again = {each.name: each.read_bytes() for each in report(ready).diagrams}
     assert first == again
 
 
-def test_a_release_is_never_overwritten(ready: BuildPlan) -> None:
+def test_a_release_is_never_overwritten(ready: ReleasePlan) -> None:
     """A second publication under the number is refused, and changes nothing."""
     publish(ready)
     before = files_of(ready.model_repository)
@@ -115,7 +137,7 @@ def test_a_release_is_never_overwritten(ready: BuildPlan) -> None:
     assert files_of(ready.model_repository) == before
 
 
-def test_a_failed_publication_leaves_nothing(ready: BuildPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_publication_leaves_nothing(ready: ReleasePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     """If writing fails midway, neither models nor a folder of the release remain."""
 
     def full(*_: object, **__: object) -> str:
@@ -127,10 +149,10 @@ def test_a_failed_publication_leaves_nothing(ready: BuildPlan, monkeypatch: pyte
     assert files_of(ready.model_repository) == {}
 
 
-def test_a_failed_gate_stops_report_and_publication(ready: BuildPlan, verified: VerifiedEngine) -> None:
+def test_a_failed_gate_stops_report_and_publication(ready: ReleasePlan, released: VerifiedRelease) -> None:
     """Whoever skips the verdict is stopped by it, with every failing gate by name."""
     gates = (Gate("one", "bad", passed=False), Gate("two", "good", passed=True), Gate("three", "bad", passed=False))
-    record(ready, replace(verified, gates=gates))
+    record(ready, replace(released, gates=gates))
     with pytest.raises(GatesFailedError) as refused:
         publish(ready)
     assert refused.value.failures == ("one (bad)", "three (bad)")
@@ -138,33 +160,33 @@ def test_a_failed_gate_stops_report_and_publication(ready: BuildPlan, verified: 
         report(ready)
 
 
-def test_verification_of_another_engine_is_refused(ready: BuildPlan) -> None:
+def test_verification_of_another_engine_is_refused(ready: ReleasePlan) -> None:
     """A verdict is bound to the engine's digest."""
     path = ready.work_folder / "verify.json"
-    engine = StepRecord.read(ready.work_folder, STEP, command="").inputs["engine"]
-    path.write_text(path.read_text("utf-8").replace(f'"engine": "{engine}"', f'"engine": "{"b" * 64}"'), "utf-8")
-    with pytest.raises(StepMissingError, match="another engine"):
-        read_verified(ready)
+    engine = StepRecord.read(ready.work_folder, STEP, command="").inputs["fast"]
+    path.write_text(path.read_text("utf-8").replace(f'"fast": "{engine}"', f'"fast": "{"b" * 64}"'), "utf-8")
+    with pytest.raises(StepMissingError, match="another fast"):
+        read_verified_release(ready)
 
 
-def test_calibrators_name_the_engine_that_they_were_fitted_on(plan: BuildPlan, verified: VerifiedEngine) -> None:
+def test_calibrators_name_the_engine_that_they_were_fitted_on(plan: TierPlan, verified: VerifiedEngine) -> None:
     """Every map carries the engine's digest, and is read back as it was fitted."""
     calibrated = read_calibrated(plan)
     assert calibrated == verified.calibrated
-    assert {each.engine_sha256 for each in calibrated.calibrators.values()} == {calibrated.engine.sha256}
+    assert {each.engine_sha256 for each in calibrated.meaning.calibrators.values()} == {calibrated.engine.sha256}
 
 
-def test_the_record_says_why_each_map_was_chosen(plan: BuildPlan, verified: VerifiedEngine) -> None:
+def test_the_record_says_why_each_map_was_chosen(plan: TierPlan, verified: VerifiedEngine) -> None:
     """Every question has its choice, the least loss among those that took part, and what the others lost."""
     facts = StepRecord.read(plan.work_folder, "calibrate", command="").facts
-    assert set(facts["comparisons"]) == set(verified.calibrated.calibrators)
+    assert set(facts["comparisons"]) == set(verified.calibrated.meaning.calibrators)
     for comparisons in facts["comparisons"].values():
         for each in comparisons:
             assert each["chosen"] in each["cross_validated"] or not each["cross_validated"]
             assert all(loss["excess"] >= 0 for loss in each["cross_validated"].values())
 
 
-def test_outputs_of_another_engine_are_not_taken(plan: BuildPlan, verified: VerifiedEngine) -> None:
+def test_outputs_of_another_engine_are_not_taken(plan: TierPlan, verified: VerifiedEngine) -> None:
     """Kept outputs are found by engine and photos, or not at all."""
     path = outputs_path(plan, "val_calib")
     photos = read_held_out(plan.checkpoint, "val_calib")
@@ -174,17 +196,17 @@ def test_outputs_of_another_engine_are_not_taken(plan: BuildPlan, verified: Veri
     assert ServedOutputs.load(path, engine_sha256=engine.sha256, photos_sha256="b" * 64) is None
 
 
-def test_an_attribute_without_both_kinds_is_refused(plan: BuildPlan, engine: CompiledEngine) -> None:
+def test_an_attribute_without_both_kinds_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
     """A map of an attribute that is always present would be made up."""
     photos = read_held_out(plan.checkpoint, "val_calib")
     labels = photos.labels | {"attributes": photos.labels["attributes"].copy()}
     labels["attributes"][:, 3] = 1
     outputs = outputs_without_triton(plan, engine, photos)
     with pytest.raises(CalibrationDataError, match="orange_pistils"):
-        fit_calibrators(plan.checkpoint.task, outputs, labels, photos.groups)
+        fit_calibrators(plan.checkpoint.task, outputs, replace(photos, labels=labels))
 
 
-def test_the_known_photo_is_right_and_sure(plan: BuildPlan, verified: VerifiedEngine, engine: CompiledEngine) -> None:
+def test_the_known_photo_is_right_and_sure(plan: TierPlan, verified: VerifiedEngine, engine: CompiledEngine) -> None:
     """The release's photo is one that the engine gets right on every decision head, if there is any."""
     photos = read_held_out(plan.checkpoint, "val_test")
     outputs = outputs_without_triton(plan, engine, photos)

@@ -62,7 +62,7 @@ def test_without_assurance_nothing_is_vouched_for() -> None:
 
 def test_a_release_may_vouch() -> None:
     """For some heads or all."""
-    assert vouching(kind=CATEGORY, signs=ATTRIBUTES).tiers[0].assurances["kind"] is CATEGORY
+    assert vouching(kind=CATEGORY, signs=ATTRIBUTES).tiers[0].meaning.assurances["kind"] is CATEGORY
 
 
 @pytest.mark.parametrize(

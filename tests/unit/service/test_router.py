@@ -132,7 +132,9 @@ async def test_a_degraded_answer_has_the_meaning_of_any_photo() -> None:
     """A photo that should have gone further is none of those that stop here."""
     plain = make_release(*TIERS)
     tiers = tuple(replace(each, meaning_at_exit=make_meaning(temperature=2.0)) for each in plain.tiers)
-    bench = Bench(release=Release(plain.task, 1, tiers), fast=UNSURE, medium=EngineFailedError("bread_r1_medium", "nan"))
+    bench = Bench(
+        release=Release(plain.task, 1, tiers), fast=UNSURE, medium=EngineFailedError("bread_r1_medium", "nan")
+    )
     inspection = await bench.inspect()
     answer = inspection.answers[0]
     assert isinstance(answer, CategoryAnswer)

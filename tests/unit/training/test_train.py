@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 
 from training.checkpoint import CheckpointMissingError, latest_run, load_network, read_checkpoint
+from training.errors import OtherNetworkError
 from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
 from training.recipe import StageSection
-from training.train import RunRequest, RunResult, train
+from training.train import RunRequest, RunResult, refit, train
 
 PHOTOS = {"train": 48, "val_select": 24, "val_calib": 8, "val_test": 8}
 
@@ -54,6 +55,7 @@ def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
         "history.json",
         "model.safetensors",
         "program.pt2",
+        "range_photos.jsonl",
         "val_calib.jsonl",
         "val_test.jsonl",
     }
@@ -122,6 +124,32 @@ def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tm
     assert not all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(CheckpointMissingError, match="loupe-train train cannabis --tier fast"):
         train(replace(asked, runs_folder=tmp_path / "none"))
+
+
+def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Path) -> None:
+    """A new sealed run has the same weights and answers in more views; another network is refused by what differs."""
+    asked = request(data_folder, tmp_path)
+    first = train(asked)
+    tier = asked.task.tier("fast")
+
+    def wanting(**changes: object) -> RunRequest:
+        network = tier.demo.model_copy(update=changes)
+        tiers = {"fast": tier.model_copy(update={"demo": network})}
+        return replace(asked, task=asked.task.model_copy(update={"tiers": tiers}))
+
+    second = refit(wanting(views=4))
+    before, after = (load_file(each.folder / "model.safetensors") for each in (first, second))
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert changed == ["density.means", "density.whitening"]
+    assert second.checkpoint.network.views == 4
+    photos = torch.from_numpy(
+        np.array(open_splits(data_folder, asked.task.to_domain(), size_px=SIZE_PX)["val_test"].pixels[:3])
+    )
+    program = torch.export.load(second.folder / "program.pt2").module()
+    upright, aslant = program(photos)[0], program(photos.rot90(1, dims=(1, 2)))[0]
+    assert torch.allclose(upright, aslant, atol=1e-4)
+    with pytest.raises(OtherNetworkError, match="head_width 8 in place of 16"):
+        refit(wanting(head_width=16))
 
 
 def test_a_dry_run_keeps_nothing(data_folder: Path, tmp_path: Path) -> None:

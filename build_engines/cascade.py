@@ -1,0 +1,380 @@
+"""The second half of `calibrate`: thresholds with a tested promise, and the meaning of answers where photos stop.
+
+val_calib has three named parts, dealt by specimen. *fit* gives the deciders: the maps whose confidences are held
+against the thresholds. *frontier*, with *fit*, gives the candidates. *test* says which of them keep the promise. When
+the thresholds stand, what is reported is fitted anew for each exit, on all photos of val_calib that stop there: that
+changes no decision, and so leaves the promise as it was tested.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from build_engines.calibrate import SPLIT, CalibratedEngine, Fit, fit_meaning, known_or_collected, read_calibrated
+from build_engines.cascade_solver import (
+    Basis,
+    CascadeEvidence,
+    CascadeSolution,
+    GapPromise,
+    MeasuredPolicy,
+    SolverOptions,
+    draw_test_items,
+    evidence_from_answers,
+    labels_needed,
+    solve_cascade,
+)
+from build_engines.checkpoint import HeldOutPhotos, read_held_out
+from build_engines.costs import measured_costs
+from build_engines.errors import MixedTiersError
+from build_engines.plan import ReleasePlan
+from build_engines.served_outputs import Follow, ServedOutputs, unfollowed
+from build_engines.step_record import StepRecord
+from server.adapters.calibrator_part import CalibratorPart
+from server.adapters.release_files import MeaningPart
+from server.domain.calibration.calibrator import Calibrator
+from server.domain.calibration.selection import FittedHead, fit_best, refit_winner
+from server.domain.release import Meaning
+from server.domain.task import HeadKind, Task
+
+STEP = "cascade"
+FIT_SHARE, TEST_SHARE = 0.4, 0.5
+LEAST_EXIT_SPECIMENS = 500
+"""With fewer of them at an exit, its answers keep the meaning of any photo."""
+TIGHTER = (0.75, 0.5)
+"""Shares of epsilon for which the report says how many labels they would take."""
+NEVER_SUFFICIENT = 1.01
+"""The threshold of the last tier: no confidence reaches it, so an answer says LAST_TIER and not that it was sure."""
+
+_SEED = 3
+
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNeedFact:
+    """How many labels a tighter promise would take.
+
+    Attributes:
+        epsilon: The tighter promise.
+        labels: In all parts of val_calib; None if no policy that was looked at would keep it.
+        cost_ms: Of an inspection, then.
+    """
+
+    epsilon: float
+    labels: int | None
+    cost_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseFacts:
+    """What a cascade promises, and on what grounds.
+
+    Attributes:
+        epsilon: Each decision head's accuracy is at most this below the strongest tier's.
+        delta: With probability `1 - delta` over all of them.
+        basis: Whether the thresholds passed their test.
+        method: Of the test.
+        p_values: By decision head, of the thresholds.
+        labels_used: Labelled photos that the promise rests on.
+        test_specimens: Independent ones that it was tested on.
+        tried: Policies that were put to the test.
+        cost_ms: The expected milliseconds of an inspection.
+        exit_shares: By tier, on *test*.
+        needs: For tighter promises.
+    """
+
+    epsilon: float
+    delta: float
+    basis: Basis
+    method: str
+    p_values: dict[str, float]
+    labels_used: int
+    test_specimens: int
+    tried: int
+    cost_ms: float
+    exit_shares: dict[str, float]
+    needs: tuple[LabelNeedFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedCascade:
+    """Thresholds, what they are held against, and what answers mean where photos stop.
+
+    Attributes:
+        tiers: Calibrated engines, cheapest first.
+        costs_ms: By tier, of one inspection.
+        thresholds: By tier and decision head, inclusive; above 1 for never.
+        deciders: By tier and decision head; nothing for a release of one tier.
+        meanings_at_exit: By tier; a tier is missing if too few photos stop there to say more than of any photo.
+        promise: What the thresholds keep; None for a release of one tier.
+        candidates: The policies that were looked at, measured on *test*; for pictures.
+    """
+
+    tiers: tuple[CalibratedEngine, ...]
+    costs_ms: dict[str, float]
+    thresholds: dict[str, dict[str, float]]
+    deciders: dict[str, dict[str, Calibrator]]
+    meanings_at_exit: dict[str, Meaning]
+    promise: PromiseFacts | None
+    candidates: tuple[MeasuredPolicy, ...]
+
+    def meaning(self, place: int, tier: str) -> Meaning:
+        """Returns what own answers of a tier mean."""
+        return self.meanings_at_exit.get(tier, self.tiers[place].meaning)
+
+
+async def solve(plan: ReleasePlan, promise: GapPromise, *, on_photo: Follow = unfollowed) -> SolvedCascade:
+    """Solves the cascade of calibrated tiers.
+
+    Args:
+        plan: What is being built.
+        promise: What the cascade is to keep.
+        on_photo: Follows the photos while costs are measured.
+
+    Raises:
+        StepMissingError: A tier was not calibrated.
+        MixedTiersError: The tiers do not share their photos, or are not in the order of their cost.
+        CascadeEvidenceError: The labels do not suffice.
+    """
+    started = time.monotonic()
+    calibrated = tuple(read_calibrated(each) for each in plan.tiers)
+    photos = shared_photos(plan, SPLIT)
+    outputs = await outputs_of_tiers(plan, calibrated, photos)
+    costs = await measured_costs(plan, [each.engine for each in calibrated], photos, on_photo=on_photo)
+    solved = solve_on(plan.task, plan.tier_ids, promise, calibrated, outputs, photos, costs)
+    record = StepRecord.make(
+        STEP,
+        inputs=_inputs(plan, calibrated, promise),
+        outputs=(),
+        facts=_facts(solved),
+        command=plan.command("calibrate"),
+        duration_s=time.monotonic() - started,
+    )
+    record.write(plan.work_folder)
+    return solved
+
+
+def read_solved(plan: ReleasePlan) -> SolvedCascade:
+    """Reads what `solve` left for these very engines.
+
+    Raises:
+        StepMissingError: It left nothing, or something else.
+    """
+    command = plan.command("calibrate")
+    calibrated = tuple(read_calibrated(each) for each in plan.tiers)
+    record = StepRecord.read(plan.work_folder, STEP, command=command)
+    for tier, each in zip(plan.tier_ids, calibrated, strict=True):
+        record.require_input(tier, each.engine.sha256, command=command)
+    facts = record.facts
+    return SolvedCascade(
+        tiers=calibrated,
+        costs_ms=facts["costs_ms"],
+        thresholds=facts["thresholds"],
+        deciders={
+            tier: {head: CalibratorPart.model_validate(part).to_domain() for head, part in each.items()}
+            for tier, each in facts["deciders"].items()
+        },
+        meanings_at_exit={
+            tier: MeaningPart.model_validate(each).to_domain() for tier, each in facts["meanings_at_exit"].items()
+        },
+        promise=TypeAdapter(PromiseFacts | None).validate_python(facts["promise"]),
+        candidates=TypeAdapter(tuple[MeasuredPolicy, ...]).validate_python(facts["candidates"]),
+    )
+
+
+def solve_on(
+    task: Task,
+    tiers: Sequence[str],
+    promise: GapPromise,
+    calibrated: tuple[CalibratedEngine, ...],
+    outputs: Sequence[ServedOutputs],
+    photos: HeldOutPhotos,
+    costs_ms: Mapping[str, float],
+) -> SolvedCascade:
+    """Solves the cascade on known outputs.
+
+    Args:
+        task: The taxonomy.
+        tiers: Ids, cheapest first.
+        promise: What the cascade is to keep.
+        calibrated: One a tier.
+        outputs: One a tier, on the photos.
+        photos: Of val_calib, with their labels.
+        costs_ms: By tier.
+    """
+    last = dict.fromkeys(task.decision_heads, NEVER_SUFFICIENT)
+    if len(tiers) == 1:
+        return SolvedCascade(calibrated, dict(costs_ms), {tiers[0]: last}, {}, {}, None, ())
+    in_fit = draw_test_items(photos.groups, test_share=FIT_SHARE, random=np.random.default_rng(_SEED))
+    deciders = {
+        tier: fit_deciders(task, each.taken(in_fit), photos.taken(in_fit))
+        for tier, each in zip(tiers, outputs, strict=True)
+    }
+    in_test = np.zeros(len(photos.groups), dtype=bool)
+    share = TEST_SHARE / (1 - FIT_SHARE)
+    in_test[~in_fit] = draw_test_items(
+        photos.groups[~in_fit], test_share=share, random=np.random.default_rng(_SEED + 1)
+    )
+    evidence = evidence_of(task, tiers, deciders, outputs, photos, costs_ms, is_test=in_test)
+    solution = solve_cascade(evidence, promise, options=SolverOptions(seed=_SEED))
+    thresholds = solution.thresholds | {tiers[-1]: last}
+    exits = exits_of(task, thresholds, evidence)
+    at_exit = {}
+    for place, tier in enumerate(tiers):
+        stops = exits == place
+        if len(np.unique(photos.groups[stops])) >= LEAST_EXIT_SPECIMENS:
+            fit = _fit_at_exit(task, deciders[tier])
+            at_exit[tier] = fit_meaning(task, outputs[place].taken(stops), photos.taken(stops), fit).meaning
+    return SolvedCascade(
+        calibrated, dict(costs_ms), thresholds, deciders, at_exit, _promise_facts(solution), solution.frontier
+    )
+
+
+def fit_deciders(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos) -> dict[str, Calibrator]:
+    """Fits the maps of the decision heads on the *fit* part."""
+    deciders = {}
+    for head_id in task.decision_heads:
+        labels = photos.labels[head_id]
+        known = labels >= 0
+        fitted = fit_best(
+            task.head(head_id),
+            outputs.logits[head_id][known],
+            labels[known],
+            engine_sha256=outputs.engine_sha256,
+            groups=photos.groups[known],
+        )
+        deciders[head_id] = fitted.calibrator
+    return deciders
+
+
+def evidence_of(
+    task: Task,
+    tiers: Sequence[str],
+    deciders: Mapping[str, Mapping[str, Calibrator]],
+    outputs: Sequence[ServedOutputs],
+    photos: HeldOutPhotos,
+    costs_ms: Mapping[str, float],
+    *,
+    is_test: npt.NDArray[np.bool_],
+) -> CascadeEvidence:
+    """Returns what the solver knows of photos: each tier's decisive confidences and answers."""
+    heads = task.decision_heads
+    probabilities = [
+        [deciders[tier][head].calibrate(each.logits[head]) for head in heads]
+        for tier, each in zip(tiers, outputs, strict=True)
+    ]
+    return evidence_from_answers(
+        tiers=tiers,
+        heads=heads,
+        costs_ms=[costs_ms[tier] for tier in tiers],
+        confidences=np.array([[each.max(axis=1) for each in tier] for tier in probabilities]),
+        answers=np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64),
+        labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),
+        groups=photos.groups,
+        is_test=is_test,
+    )
+
+
+def exits_of(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence: CascadeEvidence) -> IndexArray:
+    """Returns [photo_count] int64: the place of the tier at which each photo stops, as the gateway would have it."""
+    *early, _ = evidence.tiers
+    exits = np.full(len(evidence.groups), len(early), dtype=np.int64)
+    for place in reversed(range(len(early))):
+        needed = np.array([thresholds[early[place]][head] for head in task.decision_heads])
+        exits[(evidence.confidences[place] >= needed[:, None]).all(axis=0)] = place
+    return exits
+
+
+def shared_photos(plan: ReleasePlan, split: str) -> HeldOutPhotos:
+    """Returns the photos of a split, which all tiers share.
+
+    Raises:
+        MixedTiersError: They do not.
+    """
+    lists = [read_held_out(each.checkpoint, split, data_folder=each.data_folder) for each in plan.tiers]
+    for tier, each in zip(plan.tier_ids, lists, strict=True):
+        if each.sha256 != lists[0].sha256:
+            raise MixedTiersError(plan.tier_ids[0], tier, what=f"do not share the photos of {split}")
+    return lists[0]
+
+
+async def outputs_of_tiers(
+    plan: ReleasePlan, calibrated: Sequence[CalibratedEngine], photos: HeldOutPhotos, *, on_photo: Follow = unfollowed
+) -> list[ServedOutputs]:
+    """Returns what each tier says about the photos, in the plan's order."""
+    return [
+        await known_or_collected(tier, each.engine, photos, on_photo=on_photo)
+        for tier, each in zip(plan.tiers, calibrated, strict=True)
+    ]
+
+
+def _fit_at_exit(task: Task, deciders: Mapping[str, Calibrator]) -> Fit:
+    """Returns how maps are fitted at an exit: of decision heads only the winner's confidence, so that labels stay."""
+
+    def fit(outputs: ServedOutputs, photos: HeldOutPhotos) -> dict[str, FittedHead]:
+        fitted = {}
+        for head in task.heads:
+            labels = photos.labels[head.id]
+            known = labels >= 0 if head.kind is HeadKind.CATEGORY else (labels >= 0).all(axis=1)
+            items = outputs.logits[head.id][known], labels[known]
+            groups = photos.groups[known]
+            fitted[head.id] = (
+                refit_winner(deciders[head.id], *items, groups=groups)
+                if head.id in deciders
+                else fit_best(head, *items, engine_sha256=outputs.engine_sha256, groups=groups)
+            )
+        return fitted
+
+    return fit
+
+
+def _promise_facts(solution: CascadeSolution) -> PromiseFacts:
+    promise = solution.promise
+    if not isinstance(promise, GapPromise):
+        raise TypeError(f"a release promises a gap, not {promise}")
+    needs = []
+    for epsilon in (share * promise.epsilon for share in TIGHTER):
+        found = min(labels_needed(solution, epsilon), key=lambda each: each.labels, default=None)
+        needs.append(
+            LabelNeedFact(epsilon, None, None) if found is None else LabelNeedFact(epsilon, found.labels, found.cost_ms)
+        )
+    return PromiseFacts(
+        epsilon=promise.epsilon,
+        delta=promise.delta,
+        basis=solution.basis,
+        method=solution.method.value,
+        p_values=solution.p_values,
+        labels_used=solution.labels_used,
+        test_specimens=solution.test_items,
+        tried=len(solution.tested),
+        cost_ms=solution.cost_ms.mean,
+        exit_shares=dict(solution.exit_shares),
+        needs=tuple(needs),
+    )
+
+
+def _inputs(plan: ReleasePlan, calibrated: Sequence[CalibratedEngine], promise: GapPromise) -> dict[str, str]:
+    engines = {tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, calibrated, strict=True)}
+    return engines | {"promise": f"epsilon {promise.epsilon}, delta {promise.delta}"}
+
+
+def _facts(solved: SolvedCascade) -> dict[str, Any]:
+    return {
+        "costs_ms": solved.costs_ms,
+        "thresholds": solved.thresholds,
+        "deciders": {
+            tier: {head: CalibratorPart.model_validate(part).model_dump(mode="json") for head, part in each.items()}
+            for tier, each in solved.deciders.items()
+        },
+        "meanings_at_exit": {
+            tier: MeaningPart.model_validate(each).model_dump(mode="json")
+            for tier, each in solved.meanings_at_exit.items()
+        },
+        "promise": TypeAdapter(PromiseFacts | None).dump_python(solved.promise, mode="json"),
+        "candidates": TypeAdapter(tuple[MeasuredPolicy, ...]).dump_python(solved.candidates, mode="json"),
+    }

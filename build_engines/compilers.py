@@ -1,0 +1,138 @@
+"""What makes engines for the CPU: one file into another, at one precision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+Images = npt.NDArray[np.uint8]
+"""[photo_count, size, size, 3] uint8. RGB."""
+
+_LEAST_WEIGHTS = 256
+"""Tensors of fewer numbers stay as they are: they weigh nothing, and biases are worth their digits."""
+
+
+class Compiler(Protocol):
+    """Makes an engine for one target at one precision."""
+
+    @property
+    def precision(self) -> str:
+        """What it reaches, e.g. `fp32`."""
+        ...
+
+    @property
+    def tolerance(self) -> float | None:
+        """How far the engine may be off the exported model, absolute plus relative; None: by its labels only."""
+        ...
+
+    def compile(self, exported: Path, engine: Path, images: Images) -> None:
+        """Writes the engine's file.
+
+        Args:
+            exported: The ONNX file to compile.
+            engine: The file to write.
+            images: Photos that the network was trained on, for the ranges of its numbers; at least one.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FullPrecision:
+    """Float32 throughout, simplified for any CPU: constants folded, normalisations merged into weights."""
+
+    precision: str = "fp32"
+    tolerance: float | None = 1e-3
+
+    def compile(self, exported: Path, engine: Path, images: Images) -> None:  # noqa: ARG002 -- see Compiler
+        """Optimises the graph with onnxruntime, up to what does not depend on this machine."""
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(engine)
+        onnxruntime.InferenceSession(str(exported), options, providers=["CPUExecutionProvider"])
+        _save(onnx.load(engine), engine)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfWeights:
+    """Float32 arithmetic on weights that lie in the file as float16: half the size, turned back once, on loading."""
+
+    precision: str = "fp32, weights fp16"
+    tolerance: float | None = 0.1
+
+    def compile(self, exported: Path, engine: Path, images: Images) -> None:
+        """Stores the weights of the simplified graph in halves; the runtime folds each cast when it loads the file."""
+        FullPrecision().compile(exported, engine, images)
+        model = onnx.load(engine)
+        kept, casts = [], []
+        for weight in model.graph.initializer:
+            values = numpy_helper.to_array(weight)
+            if weight.data_type != TensorProto.FLOAT or values.size < _LEAST_WEIGHTS:
+                kept.append(weight)
+                continue
+            half = f"{weight.name}/half"
+            kept.append(numpy_helper.from_array(values.astype(np.float16), half))
+            casts.append(helper.make_node("Cast", [half], [weight.name], name=half, to=TensorProto.FLOAT))
+        nodes = list(model.graph.node)
+        del model.graph.initializer[:], model.graph.node[:]
+        model.graph.initializer.extend(kept)
+        model.graph.node.extend([*casts, *nodes])
+        _save(model, engine)
+
+
+@dataclass(frozen=True, slots=True)
+class EightBits:
+    """INT8 convolutions and products, per channel; ranges from training photos; heads stay in float32."""
+
+    precision: str = "int8"
+    tolerance: float | None = None
+
+    def compile(self, exported: Path, engine: Path, images: Images) -> None:
+        """Quantises the simplified graph with explicit Q and DQ nodes."""
+        simple = engine.with_suffix(".simple.onnx")
+        FullPrecision().compile(exported, simple, images)
+        quantize_static(
+            simple,
+            engine,
+            _Photos(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Relu"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        simple.unlink()
+        _save(onnx.load(engine), engine)
+
+
+# onnxruntime has no types.
+class _Photos(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds photos one by one."""
+
+    def __init__(self, images: Images) -> None:
+        self._rest = iter(images)
+
+    def get_next(self) -> Mapping[str, Any] | None:
+        """Returns the next photo, or None behind the last."""
+        image = next(self._rest, None)
+        return None if image is None else {"image": image[np.newaxis]}
+
+
+COMPILERS: dict[str, tuple[Compiler, ...]] = {"cpu": (FullPrecision(), HalfWeights(), EightBits())}
+"""By target, the candidates, the most exact first."""
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    used = {node.domain for node in model.graph.node}
+    # onnxruntime declares every operator set that it knows; an older server would refuse those it does not.
+    kept = [each for each in model.opset_import if each.domain in used or not each.domain]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)

@@ -1,0 +1,344 @@
+"""The second half of `verify`: what the cascade as a whole keeps on val_test, answer by answer as it is served."""
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from build_engines.assure import AssuranceMetrics, measure_assurances
+from build_engines.cascade import SolvedCascade, evidence_of, exits_of, outputs_of_tiers, read_solved, shared_photos
+from build_engines.cascade_solver import CascadeEvidence, GapPromise, MeasuredPolicy, evidence_from_answers
+from build_engines.cascade_solver.comparators import FIXED_RULE, compare
+from build_engines.checkpoint import HeldOutPhotos
+from build_engines.errors import GatesFailedError
+from build_engines.gates import Gate, judge_cascade, judge_release
+from build_engines.measure import HeadMetrics, measure
+from build_engines.plan import ReleasePlan
+from build_engines.served_outputs import ServedOutputs
+from build_engines.step_record import StepRecord
+from build_engines.verify import SPLIT, VerifiedEngine, read_verified
+from server.domain.calibration.probability import opened, sigmoid, softmax
+from server.domain.task import Head, HeadKind
+from server.domain.uncertainty import UncertaintyScale
+
+STEP = "verify"
+CASCADE = "cascade"
+_NORMAL_95 = 1.959963984540054
+
+DoubleArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A mean over photos, with its 95 % interval; the photos of one specimen may depend on each other.
+
+    Attributes:
+        mean: The best guess.
+        low: The interval's lower end.
+        high: The interval's upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExitMetrics:
+    """The answers of one tier, on the photos of val_test that stop there.
+
+    Attributes:
+        tier: Its id.
+        photo_count: The photos.
+        specimen_count: Independent ones.
+        share: Of all photos.
+        has_own_meaning: Whether its confidences were fitted on photos that stop there.
+        heads: Metrics, in the task's order.
+        assurances: What bands and sets keep.
+    """
+
+    tier: str
+    photo_count: int
+    specimen_count: int
+    share: Share
+    has_own_meaning: bool
+    heads: tuple[HeadMetrics, ...]
+    assurances: tuple[AssuranceMetrics, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeMetrics:
+    """The cascade against its tiers, on val_test.
+
+    Attributes:
+        cost_ms: Of an inspection.
+        accuracies: By way to answer (each tier alone by its id, and `cascade`) and decision head.
+        steps: By `<tier> - <tier before>` and decision head, what a stronger tier adds.
+        gaps: By decision head, the strongest tier's accuracy minus the cascade's.
+        comparators: Single tiers, a random mix, the fixed rule and the oracle.
+        fixed_on_raw: The fixed rule on the engines' own confidences, which nobody calibrated.
+    """
+
+    cost_ms: Share
+    accuracies: dict[str, dict[str, Share]]
+    steps: dict[str, dict[str, Share]]
+    gaps: dict[str, Share]
+    comparators: tuple[MeasuredPolicy, ...]
+    fixed_on_raw: MeasuredPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRelease:
+    """What a release was seen to keep.
+
+    Attributes:
+        tiers: Each engine alone, cheapest first.
+        solved: The cascade.
+        heads: Metrics of all served answers, in the task's order.
+        raw_heads: The same of the engines' own probabilities, which nobody calibrated.
+        exits: By tier, of those that it answered; nothing for a tier at which no photo stops.
+        cascade: Against its tiers; None for a release of one tier.
+        false_alarms: Served answers that are called out of distribution.
+        gates: All of them, passed or not.
+    """
+
+    tiers: tuple[VerifiedEngine, ...]
+    solved: SolvedCascade
+    heads: tuple[HeadMetrics, ...]
+    raw_heads: tuple[HeadMetrics, ...]
+    exits: tuple[ExitMetrics, ...]
+    cascade: CascadeMetrics | None
+    false_alarms: Share
+    gates: tuple[Gate, ...]
+
+
+async def verify_release(plan: ReleasePlan) -> VerifiedRelease:
+    """Measures the served answers of verified engines. What it returns may have failed: see `require_passed`.
+
+    Raises:
+        StepMissingError: A tier was not verified, or the cascade not solved.
+    """
+    started = time.monotonic()
+    solved = read_solved(plan)
+    tiers = tuple(read_verified(each) for each in plan.tiers)
+    photos = shared_photos(plan, SPLIT)
+    outputs = await outputs_of_tiers(plan, solved.tiers, photos)
+    verified = measure_release(plan, tiers, solved, outputs, photos)
+    record = StepRecord.make(
+        STEP,
+        inputs={tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, solved.tiers, strict=True)},
+        outputs=(),
+        facts=_facts(verified),
+        command=plan.command(STEP),
+        duration_s=time.monotonic() - started,
+    )
+    record.write(plan.work_folder)
+    return verified
+
+
+def read_verified_release(plan: ReleasePlan) -> VerifiedRelease:
+    """Reads what `verify_release` left for these very engines.
+
+    Raises:
+        StepMissingError: It left nothing, or something else.
+        GatesFailedError: A gate failed.
+    """
+    solved = read_solved(plan)
+    record = StepRecord.read(plan.work_folder, STEP, command=plan.command(STEP))
+    for tier, each in zip(plan.tier_ids, solved.tiers, strict=True):
+        record.require_input(tier, each.engine.sha256, command=plan.command(STEP))
+    facts = record.facts
+    verified = VerifiedRelease(
+        tiers=tuple(read_verified(each) for each in plan.tiers),
+        solved=solved,
+        heads=TypeAdapter(tuple[HeadMetrics, ...]).validate_python(facts["heads"]),
+        raw_heads=TypeAdapter(tuple[HeadMetrics, ...]).validate_python(facts["raw_heads"]),
+        exits=TypeAdapter(tuple[ExitMetrics, ...]).validate_python(facts["exits"]),
+        cascade=TypeAdapter(CascadeMetrics | None).validate_python(facts["cascade"]),
+        false_alarms=Share(**facts["false_alarms"]),
+        gates=TypeAdapter(tuple[Gate, ...]).validate_python(facts["gates"]),
+    )
+    require_passed(verified)
+    return verified
+
+
+def require_passed(verified: VerifiedRelease) -> None:
+    """Raises GatesFailedError, naming every gate that fails, unless all hold."""
+    failures = [f"{gate.name} ({gate.finding})" for gate in verified.gates if not gate.passed]
+    if failures:
+        raise GatesFailedError(*failures)
+
+
+def measure_release(
+    plan: ReleasePlan,
+    tiers: tuple[VerifiedEngine, ...],
+    solved: SolvedCascade,
+    outputs: Sequence[ServedOutputs],
+    photos: HeldOutPhotos,
+) -> VerifiedRelease:
+    """Measures served answers on known outputs: photo by photo those of the tier at which it stops.
+
+    Args:
+        plan: What is being built.
+        tiers: Verified alone, cheapest first.
+        solved: The cascade.
+        outputs: One a tier, on the photos.
+        photos: Of val_test, with their labels.
+    """
+    task = plan.task
+    evidence = evidence_of(
+        task,
+        plan.tier_ids,
+        _deciders(plan, solved),
+        outputs,
+        photos,
+        solved.costs_ms,
+        is_test=np.ones(len(photos.groups), dtype=bool),
+    )
+    stops = exits_of(task, solved.thresholds, evidence)
+    served = {head: np.empty(each.shape) for head, each in outputs[0].logits.items()}
+    raw = {head: np.empty(each.shape) for head, each in outputs[0].logits.items()}
+    alarms = np.zeros(len(stops), dtype=bool)
+    exits = []
+    for place, tier in enumerate(plan.tier_ids):
+        here = stops == place
+        meaning = solved.meaning(place, tier)
+        probabilities = outputs[place].taken(here).calibrated(meaning.calibrators)
+        for head, each in probabilities.items():
+            served[head][here] = each
+            raw[head][here] = _raw_probabilities(plan.task.head(head), outputs[place].logits[head][here])
+        alarms[here] = _alarms(outputs[place], meaning.uncertainty)[here]
+        if here.any():
+            exits.append(_exit(plan, tier, here, probabilities, solved, photos, place))
+    heads = measure(task, served, photos)
+    least = plan.tiers[0].checkpoint.file.least_accuracies
+    false_alarms = _share(alarms, photos.groups)
+    cascade = _cascade(plan, solved, evidence, stops, outputs, photos) if len(plan.tiers) > 1 else None
+    by_tier = [(each.tier, each.heads, each.assurances) for each in exits]
+    gates = judge_release(heads, by_tier, least, false_alarms.mean)
+    if cascade is not None and solved.promise is not None:
+        gaps = {head: (each.mean, each.low) for head, each in cascade.gaps.items()}
+        gates = (*gates, *judge_cascade(gaps, solved.promise.epsilon))
+    return VerifiedRelease(tiers, solved, heads, measure(task, raw, photos), tuple(exits), cascade, false_alarms, gates)
+
+
+def _deciders(plan: ReleasePlan, solved: SolvedCascade) -> Mapping[str, Mapping[str, Any]]:
+    """Returns what decides at each tier; in a release of one tier nothing has to, and any map will do."""
+    return solved.deciders or {plan.tier_ids[0]: solved.tiers[0].meaning.calibrators}
+
+
+def _exit(
+    plan: ReleasePlan,
+    tier: str,
+    here: BoolArray,
+    probabilities: Mapping[str, DoubleArray],
+    solved: SolvedCascade,
+    photos: HeldOutPhotos,
+    place: int,
+) -> ExitMetrics:
+    chosen = photos.taken(here)
+    return ExitMetrics(
+        tier=tier,
+        photo_count=int(here.sum()),
+        specimen_count=len(np.unique(chosen.groups)),
+        share=_share(here, photos.groups),
+        has_own_meaning=tier in solved.meanings_at_exit,
+        heads=measure(plan.task, probabilities, chosen),
+        assurances=measure_assurances(plan.task, probabilities, solved.meaning(place, tier).assurances, chosen),
+    )
+
+
+def _cascade(
+    plan: ReleasePlan,
+    solved: SolvedCascade,
+    evidence: CascadeEvidence,
+    stops: npt.NDArray[np.int64],
+    outputs: Sequence[ServedOutputs],
+    photos: HeldOutPhotos,
+) -> CascadeMetrics:
+    heads, tiers, groups = plan.task.decision_heads, plan.tier_ids, photos.groups
+    known = evidence.is_labelled
+    right = evidence.right.astype(np.float64)
+    own = np.take_along_axis(right, stops[None, None, :], axis=0)[0]
+    ways = {**dict(zip(tiers, right, strict=True)), CASCADE: own}
+    spent = np.array([solved.costs_ms[tier] * _runs(plan, solved, tier) for tier in tiers]).cumsum()
+    paid = spent[stops]
+    cost = _share(paid, groups)
+
+    def by_head(values: DoubleArray) -> dict[str, Share]:
+        return {head: _share(each[known], groups[known]) for head, each in zip(heads, values, strict=True)}
+
+    labelled = evidence.select(known)
+    promise = GapPromise(solved.promise.epsilon, solved.promise.delta) if solved.promise else GapPromise(0.5, 0.5)
+    raw = _raw_evidence(plan, outputs, photos, evidence.costs_ms).select(known)
+    return CascadeMetrics(
+        cost_ms=cost,
+        accuracies={way: by_head(each) for way, each in ways.items()},
+        steps={
+            f"{second} - {first}": by_head(ways[second] - ways[first]) for first, second in itertools.pairwise(tiers)
+        },
+        gaps=by_head(right[-1] - own),
+        comparators=compare(labelled, promise, cost_ms=cost.mean),
+        fixed_on_raw=next(each for each in compare(raw, promise, cost_ms=cost.mean) if each.name == FIXED_RULE),
+    )
+
+
+def _runs(plan: ReleasePlan, solved: SolvedCascade, tier: str) -> bool:
+    """Returns whether the gateway runs a tier at all: one that can never stop is passed over, but for the last."""
+    return tier == plan.tier_ids[-1] or max(solved.thresholds[tier].values()) <= 1
+
+
+def _raw_evidence(
+    plan: ReleasePlan, outputs: Sequence[ServedOutputs], photos: HeldOutPhotos, costs_ms: Sequence[float]
+) -> CascadeEvidence:
+    """Returns what a cascade would see that takes the engines at their word."""
+    heads = plan.task.decision_heads
+    probabilities = [[softmax(each.logits[head].astype(np.float64)) for head in heads] for each in outputs]
+    return evidence_from_answers(
+        tiers=plan.tier_ids,
+        heads=heads,
+        costs_ms=costs_ms,
+        confidences=np.array([[each.max(axis=1) for each in tier] for tier in probabilities]),
+        answers=np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64),
+        labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),
+        groups=photos.groups,
+        is_test=np.ones(len(photos.groups), dtype=bool),
+    )
+
+
+def _raw_probabilities(head: Head, logits: npt.NDArray[np.float32]) -> DoubleArray:
+    scores = logits.astype(np.float64)
+    return opened(softmax(scores)) if head.kind is HeadKind.CATEGORY else opened(sigmoid(scores))
+
+
+def _alarms(outputs: ServedOutputs, scale: UncertaintyScale) -> BoolArray:
+    alarms: BoolArray = outputs.feature_distances > scale.out_of_distribution_distance
+    return alarms
+
+
+def _share(values: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> Share:
+    """Returns the mean over photos, its interval from the spread of the specimens' sums (a ratio estimate)."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    sums, counts = np.bincount(numbers, weights=values.astype(np.float64)), np.bincount(numbers)
+    mean = float(values.mean())
+    residuals = sums - mean * counts
+    groups_seen = len(sums)
+    deviation = float(np.sqrt((residuals**2).sum() * groups_seen / max(groups_seen - 1, 1))) / len(values)
+    return Share(mean, mean - _NORMAL_95 * deviation, mean + _NORMAL_95 * deviation)
+
+
+def _facts(verified: VerifiedRelease) -> dict[str, Any]:
+    return {
+        "heads": [asdict(each) for each in verified.heads],
+        "raw_heads": [asdict(each) for each in verified.raw_heads],
+        "exits": [asdict(each) for each in verified.exits],
+        "cascade": None if verified.cascade is None else asdict(verified.cascade),
+        "false_alarms": asdict(verified.false_alarms),
+        "gates": [asdict(gate) for gate in verified.gates],
+    }

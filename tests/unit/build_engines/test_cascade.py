@@ -1,0 +1,156 @@
+"""From the outputs of two tiers to thresholds with a promise, and to confidences that hold where photos stop."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import TASK
+
+from build_engines.calibrate import CalibratedEngine, fit_calibrators, fit_meaning
+from build_engines.cascade import SolvedCascade, evidence_of, exits_of, solve_on
+from build_engines.cascade_solver import Basis, GapPromise
+from build_engines.checkpoint import HeldOutPhotos
+from build_engines.compile import Candidate, CompiledEngine, choose
+from build_engines.costs import require_rising
+from build_engines.errors import MixedTiersError, PrecisionError
+from build_engines.served_outputs import ServedOutputs
+
+TIERS = ("fast", "full")
+COSTS = {"fast": 1.0, "full": 10.0}
+NOISE = {"fast": 2.0, "full": 0.7}
+SHA = {tier: sha256(tier.encode()).hexdigest() for tier in TIERS}
+LIST = "0" * 64
+COUNT = 9_000
+PROMISE = GapPromise(0.03, 0.1)
+
+
+def world(seed: int, *, noise: dict[str, float] | None = None) -> tuple[list[ServedOutputs], HeldOutPhotos]:
+    """Two engines that see the same truth through their own noise, and labels drawn from that truth."""
+    random = np.random.default_rng(seed)
+    truth = {head.id: random.normal(0, 3, (COUNT, len(head.labels))) for head in TASK.heads}
+    labels = {}
+    for head_id, scores in truth.items():
+        if head_id == "signs":
+            labels[head_id] = (random.random(scores.shape) < 1 / (1 + np.exp(-scores))).astype(np.int64)
+        else:
+            labels[head_id] = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    outputs = []
+    for tier, spread in (noise or NOISE).items():
+        seen = {head: (each + random.normal(0, spread, each.shape)).astype(np.float32) for head, each in truth.items()}
+        distances = random.normal(3, 1, COUNT).astype(np.float32)
+        outputs.append(ServedOutputs(SHA[tier], LIST, seen, distances, distances))
+    paths = tuple(Path(f"{each}.jpg") for each in range(COUNT))
+    return outputs, HeldOutPhotos("val_calib", LIST, paths, np.arange(COUNT) // 2, labels, {})
+
+
+def solved_in(world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: GapPromise = PROMISE) -> SolvedCascade:
+    """Calibrates both tiers by themselves, and solves their cascade."""
+    outputs, photos = world_
+    calibrated = tuple(
+        CalibratedEngine(
+            CompiledEngine(Path(tier), SHA[tier], "fp32", "cpu", 1, {}, ()),
+            fit_meaning(TASK, each, photos, lambda *part: fit_calibrators(TASK, *part)).meaning,
+        )
+        for tier, each in zip(TIERS, outputs, strict=True)
+    )
+    return solve_on(TASK, TIERS, promise, calibrated, outputs, photos, COSTS)
+
+
+@pytest.fixture(scope="module")
+def solved() -> SolvedCascade:
+    """The cascade of one world."""
+    return solved_in(world(1))
+
+
+def stops_in(solved: SolvedCascade, outputs: list[ServedOutputs], photos: HeldOutPhotos) -> np.ndarray:
+    """Where each photo stops, as a place of a tier."""
+    everything = np.ones(COUNT, dtype=bool)
+    evidence = evidence_of(TASK, TIERS, solved.deciders, outputs, photos, COSTS, is_test=everything)
+    return exits_of(TASK, solved.thresholds, evidence)
+
+
+def test_a_cascade_saves_and_keeps_its_promise_on_new_photos(solved: SolvedCascade) -> None:
+    """It was tested, costs less than the strongest tier, and is at most epsilon worse on photos it never saw."""
+    assert solved.promise is not None
+    assert solved.promise.basis is Basis.TESTED
+    assert solved.promise.cost_ms < COSTS["full"]
+    outputs, photos = world(2)
+    stops = stops_in(solved, outputs, photos)
+    for head in TASK.decision_heads:
+        answers = [
+            solved.deciders[tier][head].calibrate(each.logits[head]).argmax(axis=1)
+            for tier, each in zip(TIERS, outputs, strict=True)
+        ]
+        right = np.array(answers) == photos.labels[head]
+        own = np.where(stops == 0, right[0], right[1])
+        assert right[1].mean() - own.mean() <= PROMISE.epsilon + 0.005
+
+
+def test_reported_confidences_hold_where_photos_stop(solved: SolvedCascade) -> None:
+    """At each exit mean confidence is accuracy; the strongest tier's own map is off on the hard photos it is left."""
+    outputs, photos = world(3)
+    stops = stops_in(solved, outputs, photos)
+    gaps = {"own": [], "any": []}
+    for place, tier in enumerate(TIERS):
+        here = stops == place
+        for head in TASK.decision_heads:
+            for name, meaning in (("own", solved.meanings_at_exit[tier]), ("any", solved.tiers[place].meaning)):
+                probabilities = meaning.calibrators[head].calibrate(outputs[place].logits[head][here])
+                right = probabilities.argmax(axis=1) == photos.labels[head][here]
+                gaps[name].append(abs(float(probabilities.max(axis=1).mean() - right.mean())))
+    assert max(gaps["own"]) < 0.02
+    assert max(gaps["any"]) > max(gaps["own"])
+
+
+def test_labels_are_those_that_the_promise_was_tested_with(solved: SolvedCascade) -> None:
+    """What is reported at an exit never changes which label wins."""
+    outputs, _ = world(4)
+    for place, tier in enumerate(TIERS):
+        for head in TASK.decision_heads:
+            logits = outputs[place].logits[head]
+            reported = solved.meanings_at_exit[tier].calibrators[head].calibrate(logits)
+            decided = solved.deciders[tier][head].calibrate(logits)
+            assert np.array_equal(reported.argmax(axis=1), decided.argmax(axis=1))
+
+
+def test_a_promise_out_of_reach_sends_everything_to_the_strongest_tier() -> None:
+    """If nothing passes its test, thresholds lie above 1 and only the strongest tier has answers to fit."""
+    hopeless = world(5, noise={"fast": 60.0, "full": 0.1})
+    solved = solved_in(hopeless, GapPromise(0.001, 0.01))
+    assert solved.promise is not None
+    assert solved.promise.basis is Basis.BYPASS
+    assert all(threshold > 1 for thresholds in solved.thresholds.values() for threshold in thresholds.values())
+    assert set(solved.meanings_at_exit) == {"full"}
+
+
+def test_a_tier_must_cost_more_than_the_one_before_it() -> None:
+    """An order that makes no sense is refused with both figures."""
+    require_rising({"fast": 1.0, "full": 2.0})
+    with pytest.raises(MixedTiersError, match=r"3\.0 ms before 2\.0 ms"):
+        require_rising({"fast": 3.0, "full": 2.0})
+
+
+PLAIN = Candidate("fp32", 100, 10.0, {}, {}, "")
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=10.4)], "halves"),
+        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=11.0)], "fp32"),
+        ([replace(PLAIN, precision="int8", size_bytes=200, photo_ms=5.0)], "int8"),
+        ([replace(PLAIN, precision="int8", size_bytes=25, photo_ms=5.0, refused="kind agrees in 90 %")], "fp32"),
+    ],
+)
+def test_the_fastest_that_may_serve_ships_or_a_smaller_one_about_as_fast(others: list[Candidate], chosen: str) -> None:
+    """Speed first, then size, and never what answers otherwise."""
+    assert choose([PLAIN, *others]).precision == chosen
+
+
+def test_without_an_admissible_precision_all_reasons_are_named() -> None:
+    """Nothing ships that answers otherwise than what was exported."""
+    refused = [replace(PLAIN, refused="off by 3"), replace(PLAIN, precision="int8", refused="kind agrees in 90 %")]
+    with pytest.raises(PrecisionError, match="fp32: off by 3; int8: kind agrees in 90 %"):
+        choose(refused)
