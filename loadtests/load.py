@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from loadtests.errors import LoadTestError, LocustFailedError
 from loadtests.load_report import LoadReport
-from loadtests.load_tables import next_steps, show
+from loadtests.load_tables import show
 from loadtests.plan import DEFAULT_PLAN, LoadPlan, read_plan
 from loadtests.stack import serve
 
@@ -50,8 +50,7 @@ def main(
     except LoadTestError as error:
         console.print(f"[red]{error}[/]")
         sys.exit(2)
-    show(console, report)
-    console.print(next_steps(report), f"Figures: {output}")
+    show(console, report, path=output)
     sys.exit(0 if report.holds else 1)
 
 

@@ -5,16 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from loadtests.outcome import Outcome
 from loadtests.plan import LoadPlan, Slo
-
-
-class Part(BaseModel):
-    """Base of all parts of the report: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from loadtests.verdict import Part, Verdict, at_least, at_most
 
 
 class Latency(Part):
@@ -51,22 +45,6 @@ class KindFigures(Part):
     degraded_share: float
     """Of its answers."""
     latency: Latency
-
-
-class Verdict(Part):
-    """One limit."""
-
-    name: str
-    measured: float
-    limit: float
-    is_least: bool
-    """Whether the limit is the least that is allowed, not the most; inclusive either way."""
-    unit: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the limit holds."""
-        return self.measured >= self.limit if self.is_least else self.measured <= self.limit
 
 
 class LoadReport(Part):
@@ -164,18 +142,12 @@ def verdicts_of(measured: Sequence[Outcome], slo: Slo, *, planned: int) -> tuple
     hurried = [each.degraded for each in answers if each.has_deadline]
     failed = [each.failed for each in measured]
     return (
-        _most("p95 of answers", p95_ms, slo.p95_ms, unit="ms"),
-        _most("failures", _share(failed) if failed else 1.0, slo.failure_share),
-        _most("degraded without a deadline", _share(unhurried), slo.degraded_share_without_deadline),
-        _most("degraded with a deadline", _share(hurried), slo.degraded_share_with_deadline),
-        Verdict(
-            name="sent of the planned", measured=len(measured) / planned, limit=slo.least_sent_share, is_least=True
-        ),
+        at_most("p95 of answers", p95_ms, slo.p95_ms, unit="ms"),
+        at_most("failures", _share(failed) if failed else 1.0, slo.failure_share, unit="share"),
+        at_most("degraded, no deadline set", _share(unhurried), slo.degraded_share_without_deadline, unit="share"),
+        at_most("degraded, deadline set", _share(hurried), slo.degraded_share_with_deadline, unit="share"),
+        at_least("sent of the planned", len(measured) / planned, slo.least_sent_share, unit="share"),
     )
-
-
-def _most(name: str, measured: float, limit: float, *, unit: str = "") -> Verdict:
-    return Verdict(name=name, measured=measured, limit=limit, is_least=False, unit=unit)
 
 
 def _exits(answers: Sequence[Outcome], tiers: Sequence[str]) -> tuple[Exit, ...]:

@@ -1,13 +1,22 @@
 """A load test's report for people: tables for the terminal."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.load_report import Latency, LoadReport, Verdict
+from loadtests.load_report import Latency, LoadReport
+from loadtests.verdict import conclusion, verdict_table
 
 
-def show(console: Console, report: LoadReport) -> None:
-    """Prints the whole report; the limits come last, where the eye ends."""
+def show(console: Console, report: LoadReport, *, path: Path) -> None:
+    """Prints the whole report; the limits come last, where the eye ends.
+
+    Args:
+        console: Where to.
+        report: What the test showed.
+        path: Where all figures lie.
+    """
     console.print(
         f"[bold]{report.release}[/] ({', '.join(report.tiers)}): {report.sent:,} of {report.planned:,} planned "
         f"requests left in {report.seconds:g} s after the warm-up, seed {report.seed}."
@@ -17,17 +26,10 @@ def show(console: Console, report: LoadReport) -> None:
         f"Locust took {report.client_cores:.2f} of the {report.machine_cores} cores that it shares with the gateway "
         f"and Triton; it sent 99 % within {report.late_p99_ms:.0f} ms of plan."
     )
-    for table in (_requests(report), _exits(report), _kinds(report), _limits(report)):
+    for table in (_requests(report), _exits(report), _kinds(report), verdict_table(report.verdicts)):
         console.print()
         console.print(table)
-
-
-def next_steps(report: LoadReport) -> str:
-    """Returns what to say last."""
-    missed = [each.name for each in report.verdicts if not each.holds]
-    if not missed:
-        return "[green]Every limit holds.[/]"
-    return f"[red]Missed:[/] {', '.join(missed)}."
+    console.print(conclusion(report.verdicts), f"All figures: {path}")
 
 
 def _requests(report: LoadReport) -> Table:
@@ -59,19 +61,6 @@ def _kinds(report: LoadReport) -> Table:
         degraded = f"{each.degraded_share:.1%}"
         table.add_row(each.kind, f"{each.sent:,}", f"{each.failed:,}", degraded, *_latency(each.latency))
     return table
-
-
-def _limits(report: LoadReport) -> Table:
-    table = _table("Limits", "", "measured", "limit", "")
-    for each in report.verdicts:
-        sign = "≥" if each.is_least else "≤"
-        verdict = "[green]holds[/]" if each.holds else "[red]missed[/]"
-        table.add_row(each.name, _figure(each, each.measured), f"{sign} {_figure(each, each.limit)}", verdict)
-    return table
-
-
-def _figure(verdict: Verdict, value: float) -> str:
-    return f"{value:.0f} {verdict.unit}" if verdict.unit else f"{value:.2%}"
 
 
 _LATENCY = ("p50, ms", "p95, ms", "p99, ms")

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from loadtests.errors import LoadTestError
 from loadtests.load_run import LoadRun
-from loadtests.load_tables import next_steps, show
+from loadtests.load_tables import show
 from loadtests.photos import find_photos
 from loadtests.plan import DEFAULT_PLAN, read_plan
 from loadtests.served import ServedTask
@@ -115,9 +115,7 @@ def finish(environment: Environment, **_: Any) -> None:
     path: Path = _options(environment).report
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    console = Console()
-    show(console, report)
-    console.print(next_steps(report), f"Figures: {path}")
+    show(Console(), report, path=path)
     environment.process_exit_code = 0 if report.holds else 1
 
 

@@ -59,8 +59,7 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
         finally:
             if gateway.returncode is None:
                 gateway.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                exit_code = await gateway.wait()
+            exit_code = await _wait_ended(gateway)
         if exit_code:
             raise GatewayFailedError(f"ended with exit code {exit_code}")
 
@@ -81,6 +80,16 @@ async def _wait_serving(address: str, gateway: asyncio.subprocess.Process) -> No
                 else f"ended with exit code {gateway.returncode} before it served"
             )
         await watch
+
+
+async def _wait_ended(gateway: asyncio.subprocess.Process) -> int:
+    """Waits until the gateway has stopped by itself, and ends it if it does not; returns its exit code."""
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            return await gateway.wait()
+    except TimeoutError:
+        gateway.kill()
+        return await gateway.wait()
 
 
 async def _until_serving(updates: AsyncIterator[health_pb2.HealthCheckResponse]) -> None:
