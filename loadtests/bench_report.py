@@ -8,6 +8,7 @@ from rich.table import Table
 
 from loadtests.cascade_bench import CascadeFigures
 from loadtests.cpu import CLIENT, GATEWAY, STUBS, TRITON
+from loadtests.pairs import Estimate
 from loadtests.tier_bench import TierFigures
 from loadtests.verdict import Part, Verdict, at_least, at_most, conclusion, verdict_table
 
@@ -103,11 +104,11 @@ def _throughput(report: BenchReport) -> Table:
             table.add_row(
                 figures.tier,
                 str(row.in_flight),
-                f"{row.gateway.per_second:.0f}",
-                f"{row.triton.per_second:.0f}",
+                _rate(row.gateway.per_second),
+                _rate(row.triton.per_second),
                 str(row.throughput_ratio),
-                str(row.added_median_ms),
-                str(row.added_p99_ms),
+                _milliseconds(row.added_median_ms),
+                _milliseconds(row.added_p99_ms),
             )
         table.add_section()
     return table
@@ -128,7 +129,7 @@ def _cpu(report: BenchReport) -> Table:
         for row in figures.rows:
             side = row.gateway
             costs = (f"{side.cpu_ms[role]:.2f}" for role in roles)
-            share = f"{side.per_second / figures.ceiling_per_second:.0%} of {figures.ceiling_per_second:.0f} /s"
+            share = f"{side.per_second / figures.ceiling_per_second:.0%} of {_rate(figures.ceiling_per_second)} /s"
             table.add_row(figures.tier, str(row.in_flight), f"{side.median_ms:.1f}", *costs, share)
         table.add_section()
     return table
@@ -156,3 +157,12 @@ def _cascade(figures: CascadeFigures) -> Table:
         f"{figures.strongest} alone", f"{figures.strongest_per_second:.1f}", f"{figures.strongest_cpu_ms:.1f}"
     )
     return table
+
+
+def _rate(per_second: float) -> str:
+    """Returns a rate with three figures, or all before the point."""
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"  # noqa: PLR2004 -- three figures
+
+
+def _milliseconds(estimate: Estimate) -> str:
+    return f"{estimate.median:.2f} [{estimate.lower:.2f}, {estimate.upper:.2f}]"
