@@ -42,8 +42,12 @@ soak: $(DEV_ENV)/.complete ## The long suites: statistical promises and faults. 
 	$(BIN)/python -m pytest -m soak -s
 
 .PHONY: bench
-bench: $(DEV_ENV)/.complete ## Measure the gateway against the bare Triton ensemble, as ratios of one run.
+bench: $(DEV_ENV)/.complete ## Measure each tier against bare Triton, and the cascade against its strongest tier.
 	$(BIN)/python -m loadtests.bench
+
+.PHONY: load
+load: $(DEV_ENV)/.complete ## Send the demo mix at a steady rate, and judge it by loadtests/slo.toml.
+	$(BIN)/python -m loadtests.load
 
 .PHONY: lint
 lint: $(DEV_ENV)/.complete build/googleapis ## Ruff, mypy, import contracts, buf, and stubs in step with the protos.

@@ -1,139 +1,200 @@
-"""`make bench`: what the gateway costs, as ratios against the bare Triton ensemble in interleaved pairs of one run.
+"""`make bench`: what the gateway costs, and what the cascade saves, as ratios in interleaved pairs of one run.
 
-Both sides are asked by the same client process, with the same photo, in turn; each pair gives
-one ratio, and the table their median with its 95 % interval. The exit code says whether the
+Both sides of a pair are asked by the same client process, with the same photos, in turn; each pair
+gives one ratio, and the tables their median with its 95 % interval. The exit code says whether the
 limits hold.
 """
 
-import json
+import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import grpc.aio
 import typer
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from loadtests.closed_loop import Send, Window, measure
-from loadtests.pairs import Estimate, estimate
+from loadtests.bench_report import BenchReport, show, verdicts_of
+from loadtests.cascade_bench import CascadeFigures, cascade_figures, compare_cascade
+from loadtests.ceiling import measure_ceiling
+from loadtests.cpu import CpuClock
+from loadtests.errors import LoadTestError, WrongTierError
+from loadtests.photos import PhotoSet, find_photos
+from loadtests.served import EngineFile, ServedTask, ServedTier, read_engines
 from loadtests.stack import serve
-from loadtests.targets import gateway_send, open_channel, triton_send
+from loadtests.targets import gateway_sends, in_turn, open_channel, triton_sends
+from loadtests.tier_bench import TierFigures, compare, tier_cost
 from loupe.v1 import task_service_pb2, task_service_pb2_grpc
 from server.triton.tier_models import UNCERTAINTY
 
-MIN_THROUGHPUT_RATIO_AT_16 = 0.85
-MAX_ADDED_MEDIAN_MS_AT_1 = 1.5
-_WARM_UP_S = 2.0
+_IN_FLIGHT = (1, 4, 16, 32)
+_TIER_PHOTOS = 64
+"""The photos that tiers are measured with, in turn; they stay in memory, ready to be sent."""
+_CASCADE_IN_FLIGHT = 16
+_CEILING_S = 2.0
+_SEED = 20_261_121
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The gateway against bare Triton at one number in flight."""
+class Scale:
+    """How much is measured: the more, the narrower the intervals, and the longer it takes.
 
-    in_flight: int
-    gateway_per_s: float
-    triton_per_s: float
-    throughput_ratio: Estimate
-    added_median_ms: Estimate
-    added_p99_ms: Estimate
+    Attributes:
+        in_flight: Numbers of requests under way.
+        pairs: Interleaved pairs of each comparison.
+        seconds: The length of one half of a pair of a tier.
+        cascade_photos: The photos in one half of a pair of the cascade.
+    """
 
-    def misses(self) -> list[str]:
-        """Returns the limits that this row misses."""
-        misses = []
-        if self.in_flight == 16 and self.throughput_ratio.median < MIN_THROUGHPUT_RATIO_AT_16:  # noqa: PLR2004
-            misses.append(f"throughput at 16 in flight is below {MIN_THROUGHPUT_RATIO_AT_16} of bare Triton")
-        if self.in_flight == 1 and self.added_median_ms.median > MAX_ADDED_MEDIAN_MS_AT_1:
-            misses.append(f"the gateway adds more than {MAX_ADDED_MEDIAN_MS_AT_1} ms to the median of 1")
-        return misses
+    in_flight: tuple[int, ...]
+    pairs: int
+    seconds: float
+    cascade_photos: int
+
+    def halves(self, tier_count: int) -> int:
+        """Returns how many halves there are in all."""
+        return 2 * self.pairs * (tier_count * len(self.in_flight) + (tier_count > 1))
 
 
 def main(
     repository: Annotated[Path, typer.Option(help="The model repository.")] = Path("model_repository"),
-    task: Annotated[str, typer.Option(help="The task to load.")] = "cannabis",
-    in_flight: Annotated[list[int] | None, typer.Option(help="Requests under way; repeatable. 1 and 16.")] = None,
-    pairs: Annotated[int, typer.Option(help="Interleaved pairs at each number in flight.", min=1)] = 10,
-    seconds: Annotated[float, typer.Option(help="The length of one half of a pair.", min=0.1)] = 2.0,
+    task: Annotated[str, typer.Option(help="The task to measure.")] = "cannabis",
+    in_flight: Annotated[list[int] | None, typer.Option(help="Requests under way; repeatable. 1, 4, 16, 32.")] = None,
+    pairs: Annotated[int, typer.Option(help="Interleaved pairs of each comparison.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="The length of one half of a pair.", min=0.1)] = 1.2,
+    cascade_photos: Annotated[int, typer.Option(help="Photos in one half of a pair of the cascade.", min=1)] = 96,
+    photos: Annotated[
+        Path | None, typer.Option(help="A folder of photos; data/TASK, else the bundled ones, by default.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path("build/bench.json"),
 ) -> None:
-    """Measures the gateway against the bare Triton ensemble."""
+    """Measures each tier against bare Triton, and the cascade against its strongest tier."""
     console = Console()
-    rows = uvloop.run(_bench(console, repository, task, in_flight or [1, 16], pairs, seconds))
-    _show(console, rows)
+    scale = Scale(tuple(in_flight or _IN_FLIGHT), pairs, seconds, cascade_photos)
+    try:
+        report = uvloop.run(_bench(console, repository, task, photos, scale))
+    except LoadTestError as error:
+        console.print(f"[red]{error}[/]")
+        sys.exit(2)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    misses = [miss for row in rows for miss in row.misses()]
-    for miss in misses:
-        console.print(f"[red]missed:[/] {miss}")
-    sys.exit(1 if misses else 0)
+    output.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    show(console, report, path=output)
+    sys.exit(0 if report.holds else 1)
 
 
-async def _bench(
-    console: Console, repository: Path, task: str, in_flight: list[int], pairs: int, seconds: float
-) -> list[Row]:
-    async with serve(model_repository=str(repository.resolve())) as stack:
-        channels = open_channel(stack.address), open_channel(stack.triton_address)
-        async with channels[0], channels[1]:
-            served = (
-                await task_service_pb2_grpc.TaskServiceStub(channels[0]).GetTask(
-                    task_service_pb2.GetTaskRequest(task=f"tasks/{task}")
-                )
-            ).task
-            number = served.active_release.rsplit("/", 1)[-1]
-            photo = (repository / "releases" / task / number / "known_answer.jpg").read_bytes()
-            model = f"{task}_r{number}_{served.tiers[0].id}"
-            outputs = (*(head.id for head in served.heads), UNCERTAINTY)
-            sends = gateway_send(channels[0], task, photo), triton_send(channels[1], model, outputs, photo)
-            return [await _compare(console, sends, each, pairs, seconds) for each in in_flight]
-
-
-async def _compare(console: Console, sends: tuple[Send, Send], in_flight: int, pairs: int, seconds: float) -> Row:
-    """Measures gateway and Triton in turn; every second pair the other way round."""
-    for send in sends:
-        await measure(send, in_flight=in_flight, seconds=_WARM_UP_S)
-    gateway: list[Window] = []
-    triton: list[Window] = []
-    sides = list(zip(sends, (gateway, triton), strict=True))
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task(f"{in_flight} in flight", total=2 * pairs)
-        for pair in range(pairs):
-            for send, windows in sides if pair % 2 == 0 else reversed(sides):
-                windows.append(await measure(send, in_flight=in_flight, seconds=seconds))
-                progress.advance(bar)
-    both = list(zip(gateway, triton, strict=True))
-    return Row(
-        in_flight=in_flight,
-        gateway_per_s=sum(each.throughput for each in gateway) / pairs,
-        triton_per_s=sum(each.throughput for each in triton) / pairs,
-        throughput_ratio=estimate([one.throughput / other.throughput for one, other in both]),
-        added_median_ms=estimate([one.latency_ms(50) - other.latency_ms(50) for one, other in both]),
-        added_p99_ms=estimate([one.latency_ms(99) - other.latency_ms(99) for one, other in both]),
+async def _bench(console: Console, repository: Path, task: str, folder: Path | None, scale: Scale) -> BenchReport:
+    async with (
+        serve(model_repository=str(repository.resolve())) as stack,
+        open_channel(stack.address) as gateway,
+        open_channel(stack.triton_address) as triton,
+    ):
+        request = task_service_pb2.GetTaskRequest(task=f"tasks/{task}")
+        served = ServedTask.of((await task_service_pb2_grpc.TaskServiceStub(gateway).GetTask(request)).task)
+        photos = find_photos(folder, dataset=Path("data") / task, release=served.folder(repository), seed=_SEED)
+        engines = read_engines(served, repository)
+        clock = CpuClock.of_stack(stack.pid)
+        with Progress(console=console, transient=True) as progress:
+            bench = _Bench(served, photos, gateway, triton, clock, scale, progress)
+            tiers = [await bench.tier(each, engines[each.id]) for each in served.tiers]
+            cascade = await bench.cascade() if len(served.tiers) > 1 else None
+    return BenchReport(
+        release=served.release_name,
+        photos=photos.description,
+        machine_cores=_cores(),
+        tiers=tuple(tiers),
+        cascade=cascade,
+        verdicts=verdicts_of(tiers, cascade),
     )
 
 
-def _show(console: Console, rows: list[Row]) -> None:
-    table = Table(title="The gateway against the bare Triton ensemble, medians over interleaved pairs [95 % interval]")
-    for heading in (
-        "in flight",
-        "gateway /s",
-        "Triton /s",
-        "throughput ratio",
-        "added to median, ms",
-        "added to p99, ms",
-    ):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            str(row.in_flight),
-            f"{row.gateway_per_s:.0f}",
-            f"{row.triton_per_s:.0f}",
-            str(row.throughput_ratio),
-            str(row.added_median_ms),
-            str(row.added_p99_ms),
+class _Bench:
+    """What all comparisons of one run share."""
+
+    def __init__(
+        self,
+        served: ServedTask,
+        photos: PhotoSet,
+        gateway: grpc.aio.Channel,
+        triton: grpc.aio.Channel,
+        clock: CpuClock,
+        scale: Scale,
+        progress: Progress,
+    ) -> None:
+        self._served = served
+        self._photos = photos
+        self._gateway = gateway
+        self._triton = triton
+        self._clock = clock
+        self._scale = scale
+        self._progress = progress
+        self._bar = progress.add_task("Measuring", total=scale.halves(len(served.tiers)))
+
+    async def tier(self, tier: ServedTier, engine: EngineFile) -> TierFigures:
+        """Measures one tier alone."""
+        photos = [self._photos.read(number) for number in range(min(_TIER_PHOTOS, len(self._photos.paths)))]
+        outputs = (*self._served.heads, UNCERTAINTY)
+        sends = gateway_sends(self._gateway, self._served.id, photos, min_tier=tier.id, max_tier=tier.id)
+        if (answered := (await sends[0]()).trace.tier) != tier.id:
+            raise WrongTierError(tier.id, answered)
+        gateway, triton = in_turn(sends), in_turn(triton_sends(self._triton, engine.model, outputs, photos))
+        self._say(f"{tier.id}: the ceiling")
+        ceiling = measure_ceiling(engine.path, photos, size_px=tier.input_size_px, threads=_cores(), seconds=_CEILING_S)
+        rows = []
+        for in_flight in self._scale.in_flight:
+            self._say(f"{tier.id}: {in_flight} in flight")
+            row = await compare(
+                gateway,
+                triton,
+                self._clock,
+                in_flight=in_flight,
+                pairs=self._scale.pairs,
+                seconds=self._scale.seconds,
+                on_half=self._advance,
+            )
+            rows.append(row)
+        return TierFigures(
+            tier=tier.id,
+            precision=tier.precision,
+            input_size_px=tier.input_size_px,
+            ceiling_per_second=ceiling,
+            rows=tuple(rows),
+            cost=tier_cost(rows),
         )
-    console.print(table)
+
+    async def cascade(self) -> CascadeFigures:
+        """Measures the whole cascade against its strongest tier."""
+        strongest = self._served.strongest.id
+        self._say(f"the cascade, and {strongest} alone")
+        count = self._scale.pairs * self._scale.cascade_photos
+        photos = [self._photos.read(number) for number in range(count)]
+        both = await compare_cascade(
+            gateway_sends(self._gateway, self._served.id, photos),
+            gateway_sends(self._gateway, self._served.id, photos, min_tier=strongest, max_tier=strongest),
+            self._clock,
+            in_flight=_CASCADE_IN_FLIGHT,
+            pairs=self._scale.pairs,
+            on_half=self._advance,
+        )
+        return cascade_figures(
+            both,
+            tiers=[each.id for each in self._served.tiers],
+            in_flight=_CASCADE_IN_FLIGHT,
+            distinct_photos=min(count, len(self._photos.paths)),
+        )
+
+    def _say(self, what: str) -> None:
+        self._progress.update(self._bar, description=what)
+
+    def _advance(self) -> None:
+        self._progress.advance(self._bar)
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,16 +40,31 @@ async def measure(send: Send, *, in_flight: int, seconds: float) -> Window:
         in_flight: The number of workers, at least 1.
         seconds: No request is begun later than this.
     """
+    end = time.perf_counter() + seconds
+
+    def until_then() -> Iterable[Send]:
+        while time.perf_counter() < end:
+            yield send
+
+    return await measure_all(until_then(), in_flight=in_flight)
+
+
+async def measure_all(sends: Iterable[Send], *, in_flight: int) -> Window:
+    """Sends each request once, with `in_flight` under way; a request that fails ends the measurement.
+
+    Args:
+        sends: Each sends one request and waits for its answer.
+        in_flight: The number of workers, at least 1.
+    """
     latencies: list[float] = []
+    waiting = iter(sends)
     begin = time.perf_counter()
-    end = begin + seconds
 
     async def work() -> None:
-        now = time.perf_counter()
-        while now < end:
+        for send in waiting:
+            before = time.perf_counter()
             await send()
-            before, now = now, time.perf_counter()
-            latencies.append((now - before) * 1e3)
+            latencies.append((time.perf_counter() - before) * 1e3)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(in_flight):

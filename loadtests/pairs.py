@@ -1,9 +1,12 @@
 """Interleaved pairs: two things measured in turn in one run, so that a drifting machine drifts under both."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Measured = TypeVar("Measured")
 
 _RESAMPLES = 10_000
 _SEED = 20_261_121
@@ -31,3 +34,24 @@ def estimate(values: Sequence[float]) -> Estimate:
     drawn = np.random.default_rng(_SEED).choice(np.asarray(values, dtype=np.float64), (_RESAMPLES, len(values)))
     lower, upper = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
     return Estimate(float(np.median(values)), float(lower), float(upper))
+
+
+async def interleave(
+    one: Callable[[int], Awaitable[Measured]], other: Callable[[int], Awaitable[Measured]], *, pairs: int
+) -> list[tuple[Measured, Measured]]:
+    """Measures two things in turn; every second pair the other way round.
+
+    Args:
+        one: Measures the first, given the pair's number from 0.
+        other: Measures the second.
+        pairs: How often, at least once.
+    """
+    measured = []
+    for pair in range(pairs):
+        if pair % 2 == 0:
+            first = await one(pair)
+            measured.append((first, await other(pair)))
+        else:
+            second = await other(pair)
+            measured.append((await one(pair), second))
+    return measured

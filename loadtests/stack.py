@@ -14,6 +14,8 @@ from pathlib import Path
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from loadtests.errors import GatewayFailedError
+
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 
@@ -41,7 +43,7 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
         settings: More `LOUPE_` settings, by name without the prefix.
 
     Raises:
-        RuntimeError: The gateway ends before it serves, or does not end as it should.
+        GatewayFailedError: The gateway ends before it serves, takes too long, or does not end as it should.
     """
     with tempfile.TemporaryDirectory(prefix="loupe-bench-") as run_root:
         address = f"127.0.0.1:{_free_port()}"
@@ -51,17 +53,15 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
             sys.executable, "-m", "server", "serve", "--no-sample", env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         try:
-            async with asyncio.timeout(_READY_TIMEOUT_S):
-                await _wait_serving(address, gateway)
+            await _wait_serving(address, gateway)
             triton_socket = next(Path(run_root).glob("loupe_*/grpc:*"))
             yield Stack(address, f"unix:{triton_socket}", gateway.pid)
         finally:
             if gateway.returncode is None:
                 gateway.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                exit_code = await gateway.wait()
+            exit_code = await _wait_ended(gateway)
         if exit_code:
-            raise RuntimeError(f"the gateway ended with exit code {exit_code}")
+            raise GatewayFailedError(f"ended with exit code {exit_code}")
 
 
 async def _wait_serving(address: str, gateway: asyncio.subprocess.Process) -> None:
@@ -70,12 +70,26 @@ async def _wait_serving(address: str, gateway: asyncio.subprocess.Process) -> No
         updates = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
         watch = asyncio.create_task(_until_serving(updates))
         ended = asyncio.create_task(gateway.wait())
-        await asyncio.wait({watch, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({watch, ended}, timeout=_READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not watch.done():
             watch.cancel()
-            raise RuntimeError(f"the gateway ended with exit code {gateway.returncode} before it served")
+            raise GatewayFailedError(
+                f"does not serve after {_READY_TIMEOUT_S:g} s"
+                if gateway.returncode is None
+                else f"ended with exit code {gateway.returncode} before it served"
+            )
         await watch
+
+
+async def _wait_ended(gateway: asyncio.subprocess.Process) -> int:
+    """Waits until the gateway has stopped by itself, and ends it if it does not; returns its exit code."""
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            return await gateway.wait()
+    except TimeoutError:
+        gateway.kill()
+        return await gateway.wait()
 
 
 async def _until_serving(updates: AsyncIterator[health_pb2.HealthCheckResponse]) -> None:
