@@ -118,7 +118,7 @@ class TierRunner:
 
     def _patience_s(self) -> float:
         """How long a better answer is worth waiting for."""
-        usual_s = self._latency.quantile_s(0.5)
+        usual_s = self._latency.usual_s()
         if usual_s is None:
             return self._limits.patience_s
         return min(max(self._limits.slowness * usual_s, self._limits.shortest_patience_s), self._limits.patience_s)
