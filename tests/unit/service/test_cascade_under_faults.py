@@ -22,7 +22,7 @@ from server.triton.batches import BatchingEngines
 
 TIERS = ("fast", "medium", "full")
 SHARES = {"fast": 0.7, "medium": 0.2, "full": 0.1}
-PER_S = 40.0
+PER_S = 25.0
 HEALTHY_S, CURED_S = 20.0, 20.0
 RUN_S = {"fast": 0.004, "medium": 0.012, "full": 0.05}
 SLOWER = 20
@@ -79,8 +79,8 @@ def kill(tier: SimulatedTier) -> None:
     tier.is_dead = not tier.is_dead
 
 
-def play(fault: Callable[[SimulatedTier], None], *, ill_s: float) -> Course:
-    """Sends steady traffic through a healthy cascade, an ill one, and a cured one."""
+def play(fault: Callable[[SimulatedTier], None], *, ill_s: float, time_s: float = 10.0) -> Course:
+    """Sends steady traffic, each call with so much time, through a healthy cascade, an ill one, and a cured one."""
 
     async def main() -> Course:
         photos = {tier: tier.encode() for tier in TIERS}
@@ -108,7 +108,7 @@ def play(fault: Callable[[SimulatedTier], None], *, ill_s: float) -> Course:
             async def call(exit_tier: str) -> None:
                 sent_s = clock.monotonic_s()
                 request = InspectionRequest("bread", photos[exit_tier])
-                inspection = await router.inspect(request, Deadline(sent_s + 10, clock))
+                inspection = await router.inspect(request, Deadline(sent_s + time_s, clock))
                 tier = inspection.trace.runs[-1].tier.tier
                 answered.append(Answered(exit_tier, tier, sent_s, clock.monotonic_s()))
 
@@ -131,7 +131,7 @@ def play(fault: Callable[[SimulatedTier], None], *, ill_s: float) -> Course:
     return run_in_virtual_time(main())
 
 
-@pytest.mark.parametrize("ill_s", [10.0, 150.0])
+@pytest.mark.parametrize("ill_s", [10.0, 100.0])
 @pytest.mark.parametrize("fault", [slow, kill])
 def test_an_ill_tier_is_given_up_at_once_and_used_again_when_it_is_well(
     fault: Callable[[SimulatedTier], None], ill_s: float
@@ -158,3 +158,14 @@ def test_who_exits_early_does_not_notice(fault: Callable[[SimulatedTier], None])
         healthy = np.percentile(course.durations_s(tier, 0, course.fault_s), 99)
         ill = np.percentile(course.durations_s(tier, course.fault_s, course.cure_s), 99)
         assert ill == pytest.approx(healthy, rel=0.15)
+
+
+@pytest.mark.parametrize("fault", [slow, kill])
+def test_callers_in_a_hurry_do_not_bury_an_ill_tier(fault: Callable[[SimulatedTier], None]) -> None:
+    """It is given up for them too, though none of them waits for long: else each would wait as long as it can."""
+    course = play(fault, ill_s=60.0, time_s=0.25)
+    wanting = [each for each in course.answered if each.exit == "full"]
+    assert max(each.ended_s - each.sent_s for each in course.answered) <= 0.25
+    assert {each.tier for each in wanting if each.sent_s > course.cure_s + 15} == {"full"}
+    ill = [each for each in wanting if course.fault_s + 2 <= each.sent_s and each.ended_s < course.cure_s]
+    assert np.mean([each.ended_s - each.sent_s for each in ill]) < 0.05
