@@ -16,6 +16,7 @@ class TierLatency:
         """Knows nothing yet."""
         self._clock = clock
         self._runs: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED_RUNS)
+        self._usual_s: float | None = None
 
     def record(self, run_s: float) -> None:
         """Remembers a run that has just ended."""
@@ -34,3 +35,13 @@ class TierLatency:
             return None
         durations = sorted(run_s for _, run_s in self._runs)
         return durations[min(int(share * len(durations)), len(durations) - 1)]
+
+    def usual_s(self) -> float | None:
+        """Returns the median of the recent runs; while these are too few, the last one that was known.
+
+        A tier that is given up has no recent runs, and would else pass for well once they are forgotten.
+        """
+        recent_s = self.quantile_s(0.5)
+        if recent_s is not None:
+            self._usual_s = recent_s
+        return self._usual_s

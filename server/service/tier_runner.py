@@ -28,6 +28,8 @@ class TierLimits:
         patience_s: The longest that a stronger tier is waited for, its queue included; above 0.
         slowness: A stronger tier is given up after so many times its usual duration, above 1.
         shortest_patience_s: But never before; above 0.
+        suspicion: A caller whose time ends before that patience blames the tier only after so many times its
+            usual duration, above 1; before that it was the caller's own haste.
     """
 
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
@@ -36,6 +38,7 @@ class TierLimits:
     patience_s: float = 1.5
     slowness: float = 10.0
     shortest_patience_s: float = 0.25
+    suspicion: float = 3.0
 
 
 class TierRunner:
@@ -95,18 +98,23 @@ class TierRunner:
             raise DeadlineExpiredError(f"tier {self.name} would take longer than the time that is left")
         if not self._breaker.allow():
             raise BackendUnavailableError(f"tier {self.name} is given up for a while")
-        patience_s = self._patience_s()
+        usual_s = self._latency.usual_s()
+        patience_s = self._patience_s(usual_s)
         try:
             raw = await self._run(infer, min(remaining_s, patience_s))
         except (OverloadedError, PhotoRefusedError):
             self._breaker.abandon()
             raise
         except DeadlineExpiredError as error:
-            if remaining_s <= patience_s:  # the caller's haste
+            if remaining_s > patience_s:
+                self._breaker.fail()
+                raise BackendUnavailableError(f"tier {self.name} takes longer than it should") from error
+            if usual_s is not None and remaining_s > self._limits.suspicion * usual_s:
+                # Else callers in a hurry would send their photos to a dead tier for ever.
+                self._breaker.fail()
+            else:
                 self._breaker.abandon()
-                raise
-            self._breaker.fail()
-            raise BackendUnavailableError(f"tier {self.name} takes longer than it should") from error
+            raise
         except Exception:
             self._breaker.fail()
             raise
@@ -116,9 +124,8 @@ class TierRunner:
         self._breaker.succeed()
         return raw
 
-    def _patience_s(self) -> float:
+    def _patience_s(self, usual_s: float | None) -> float:
         """How long a better answer is worth waiting for."""
-        usual_s = self._latency.quantile_s(0.5)
         if usual_s is None:
             return self._limits.patience_s
         return min(max(self._limits.slowness * usual_s, self._limits.shortest_patience_s), self._limits.patience_s)

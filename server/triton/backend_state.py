@@ -11,7 +11,7 @@ class BackendState(enum.Enum):
     """Nothing has been proved yet."""
 
     SERVING = "serving"
-    """Every tier gave its known answers."""
+    """Every tier gave its known answers, but for stronger ones that do not answer and are served without."""
 
     RECOVERING = "recovering"
     """Something broke and is being mended; calls may fail."""

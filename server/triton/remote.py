@@ -1,7 +1,8 @@
 """Watches a Triton that somebody else runs, in a container beside the gateway: proves it, and says how it stands.
 
 What cannot be mended from here is waited for: models are loaded and proved again once the server
-is back, and nothing serves before its known answers are right.
+is back, and nothing serves before its known answers are right. Every release needs its first
+tier; a stronger one that does not answer is served without.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from server.triton.client import TritonClient
 from server.triton.errors import ModelLoadError, TritonSetupError
 from server.triton.known_answer import ServedTier, check_tier
 from server.triton.supervisor import SupervisorOptions
+from server.triton.troubles import Silent
 
 _LOG = logging.getLogger(__name__)
 _LOAD_TIMEOUT_S = 120.0
@@ -39,6 +41,7 @@ class RemoteTriton(StateFeed):
         self._options = options or SupervisorOptions()
         super().__init__()
         self._tiers: dict[str, ServedTier] = {}
+        self._first: set[str] = set()
         self._busy = asyncio.Lock()
         self._pauses = Backoff(free_attempts=2, first_delay_s=0.5, longest_delay_s=5.0)
         self._task: asyncio.Task[None] | None = None
@@ -67,7 +70,10 @@ class RemoteTriton(StateFeed):
         self.publish(BackendState.STOPPED)
 
     async def deploy(self, *tiers: ServedTier) -> None:
-        """Loads tiers beside those that serve, and proves them; all serve after, or none does.
+        """Loads the tiers of a release beside those that serve, and proves them; all serve after, or none does.
+
+        Args:
+            tiers: Cheapest first.
 
         Raises:
             ReleaseRefusedError: A model cannot be loaded, or a known answer is wrong.
@@ -81,6 +87,7 @@ class RemoteTriton(StateFeed):
             if findings:
                 raise ReleaseRefusedError(", ".join(tier.spec.model for tier in tiers), *findings)
             self._tiers |= {tier.spec.model: tier for tier in tiers}
+            self._first |= {tier.spec.model for tier in tiers[:1]}
             if self.state is BackendState.STARTING:
                 self.publish(BackendState.SERVING)
 
@@ -88,6 +95,7 @@ class RemoteTriton(StateFeed):
         """Unloads tiers by their ensembles' names; requests in flight finish."""
         async with self._busy:
             for tier in [self._tiers.pop(model) for model in models if model in self._tiers]:
+                self._first.discard(tier.spec.model)
                 for each in (tier.spec.model, *tier.spec.steps):
                     await self._client.unload(each, timeout_s=_UNLOAD_TIMEOUT_S)
 
@@ -115,29 +123,44 @@ class RemoteTriton(StateFeed):
             took_s = loop.time() - began_s
 
     async def _is_well(self) -> bool:
-        for tier in self._tiers.values():
+        for model, tier in self._tiers.items():
             trouble = await canary.examine(
                 self._client,
                 tier,
                 timeout_s=self._options.answer_timeout_s,
                 concurrency=self._options.instance_count,
             )
-            if trouble is not None:
+            if isinstance(trouble, Silent) and model not in self._first:
+                _LOG.error("serving without it: %s", trouble)
+                await self._load_anew(model)
+            elif trouble is not None:
                 _LOG.error("not serving: %s", trouble)
                 return False
         return True
+
+    async def _load_anew(self, model: str) -> None:
+        """Loads a tier that somebody may have unloaded; where that fails, or does not help, the next canary tells."""
+        with suppress(LoupeError, ModelLoadError):
+            await self._client.load(model, timeout_s=_LOAD_TIMEOUT_S)
 
     async def _wait_until_well(self) -> None:
         """Loads and proves everything again, however often it takes; the state says so meanwhile."""
         self.publish(BackendState.RECOVERING)
         while True:
             await asyncio.sleep(self._pauses.delay_s(asyncio.get_running_loop().time()))
-            try:
-                findings = await self._load_and_check(tuple(self._tiers.values()))
-            except (LoupeError, ModelLoadError) as error:
-                findings = [str(error)]
+            findings = [finding for model in self._tiers for finding in await self._restore(model)]
             if not findings:
                 break
             _LOG.error("still not serving: %s", "; ".join(findings))
         _LOG.warning("serving again")
         self.publish(BackendState.SERVING)
+
+    async def _restore(self, model: str) -> list[str]:
+        """Loads and proves a tier again; returns what keeps its release from serving."""
+        try:
+            return await self._load_and_check((self._tiers[model],))
+        except (LoupeError, ModelLoadError) as error:
+            if model in self._first:
+                return [str(error)]
+            _LOG.error("serving without %s: %s", model, error)
+            return []

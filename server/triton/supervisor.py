@@ -5,6 +5,9 @@
 A dead stub, or wrong answers: the step is loaded anew beside the old one. A dead or silent
 Triton, or a reload that does not help: Triton is restarted, ever more slowly, and never given up.
 Nothing serves before its known answers are right.
+
+Every release needs its first tier. A stronger one that is dead or silent is loaded anew as often as
+it takes, and never costs the others a restart: its callers get the weaker answer meanwhile.
 """
 
 import asyncio
@@ -56,6 +59,7 @@ class TritonSupervisor(StateFeed):
         self._options = options or SupervisorOptions()
         super().__init__()
         self._tiers: dict[str, ServedTier] = {}
+        self._first: set[str] = set()
         self._recoveries = 0
         self._troubles: asyncio.Queue[tuple[Trouble, int]] = asyncio.Queue()
         self._watch = ProcessWatch(triton, self._report)
@@ -81,7 +85,10 @@ class TritonSupervisor(StateFeed):
         self.publish(BackendState.STOPPED)
 
     async def deploy(self, *tiers: ServedTier) -> None:
-        """Loads tiers beside those that serve, and proves them; all serve after, or none does.
+        """Loads the tiers of a release beside those that serve, and proves them; all serve after, or none does.
+
+        Args:
+            tiers: Cheapest first.
 
         Raises:
             ReleaseRefusedError: A model cannot be loaded, a known answer is wrong, or it is served already.
@@ -105,6 +112,7 @@ class TritonSupervisor(StateFeed):
                 await self._discard(tiers)
                 raise
             self._tiers |= {tier.spec.model: tier for tier in tiers}
+            self._first |= {tier.spec.model for tier in tiers[:1]}
             self._watch.extend()
             if self.state is BackendState.STARTING:
                 self.publish(BackendState.SERVING)
@@ -113,6 +121,7 @@ class TritonSupervisor(StateFeed):
         """Unloads tiers by their ensembles' names; requests in flight finish."""
         async with self._busy:
             await self._discard([self._tiers.pop(model) for model in models if model in self._tiers])
+            self._first -= set(models)
 
     async def _load_and_prove(self, tiers: tuple[ServedTier, ...]) -> None:
         loads = [self._triton.load(tier.spec.model) for tier in tiers]
@@ -172,15 +181,25 @@ class TritonSupervisor(StateFeed):
         """Mends a trouble, however long it takes; the state says so meanwhile."""
         _LOG.error("recovering: %s", trouble)
         self._recoveries += 1
-        self.publish(BackendState.RECOVERING)
-        at_fault = _steps_at_fault(trouble)
         # Stubs tend to die together; one reload mends all.
-        steps = at_fault | self._watch.models_with_dead_stubs()
-        recovered = bool(at_fault) and not self._watch.server_is_lost and await self._reload(steps)
+        steps = _steps_at_fault(trouble) | self._watch.models_with_dead_stubs()
+        if self._others_suffice(trouble, steps):
+            await self._reload(steps)
+            return
+        self.publish(BackendState.RECOVERING)
+        needs_restart = isinstance(trouble, ServerLost | Silent) or self._watch.server_is_lost
+        recovered = not needs_restart and await self._reload(steps)
         while not recovered:
             recovered = await self._restart()
         self.publish(BackendState.SERVING if self._tiers else BackendState.STARTING)
         _LOG.warning("recovered from: %s", trouble)
+
+    def _others_suffice(self, trouble: Trouble, steps: frozenset[str]) -> bool:
+        """Whether a trouble is one of stronger tiers alone, which do not answer, rather than answer wrongly."""
+        if self._watch.server_is_lost or not isinstance(trouble, StubLost | Silent):
+            return False
+        needed = {step for model in self._first for step in self._tiers[model].spec.steps}
+        return steps.isdisjoint(needed)
 
     async def _reload(self, steps: frozenset[str]) -> bool:
         """Replaces the stubs of some steps; True if their tiers are right then."""
@@ -208,7 +227,14 @@ class TritonSupervisor(StateFeed):
 
     async def _prove(self, tiers: list[ServedTier]) -> bool:
         self._watch.extend()
-        findings = [finding for tier in tiers for finding in await self._check(tier)]
+        findings: list[str] = []
+        for tier in tiers:
+            try:
+                findings += await self._check(tier)
+            except LoupeError as error:
+                if tier.spec.model in self._first:
+                    raise
+                _LOG.error("serving without %s: %s", tier.spec.model, error)
         for finding in findings:
             _LOG.error("known answer: %s", finding)
         return not findings
@@ -246,11 +272,11 @@ class TritonSupervisor(StateFeed):
 
 
 def _steps_at_fault(trouble: Trouble) -> frozenset[str]:
-    """Returns the steps whose stubs should be replaced; none if only a restart can help."""
+    """Returns the steps whose stubs should be replaced."""
     match trouble:
         case StubLost(stub):
             return frozenset({stub.model})
-        case AnswersWrong(model):
+        case AnswersWrong(model) | Silent(model):
             return frozenset({preprocess_model(model), engine_model(model)})
-        case ServerLost() | Silent():
+        case ServerLost():
             return frozenset()

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import make_meaning, make_release
-from fakes import Answer, Call, FakeClock, FakeEngines, Gate, prediction
+from fakes import Answer, Call, Gate, prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from router_bench import REQUEST, TIERS, Bench
 
 from server.domain.cascade import CascadePolicy, StopReason
 from server.domain.errors import (
@@ -24,49 +25,15 @@ from server.domain.errors import (
     UnknownTaskError,
     UnknownTierError,
 )
-from server.domain.inspection_id import InspectionIds
 from server.domain.prediction import CategoryAnswer, RawPrediction, Recommendation
 from server.domain.release import Release
 from server.service.admission import AdmissionLimits
-from server.service.catalog import Catalog
-from server.service.deadline import Deadline
-from server.service.door import Door
 from server.service.inspection import Inspection, InspectionRequest
-from server.service.router import Router, RouterOptions
+from server.service.router import RouterOptions
 from server.service.tier_runner import TierLimits
 
-TIERS = ("fast", "medium", "full")
-REQUEST = InspectionRequest(task="bread", photo=b"photo")
 UNSURE = prediction(kind=0.5, grade=0.6)
 SURE = prediction()
-
-
-class Bench:
-    """A router with everything around it."""
-
-    def __init__(
-        self, *tiers: str, options: RouterOptions | None = None, release: Release | None = None, **answers: Answer
-    ) -> None:
-        """Serves the bread task with these tiers, or this release, and engines that answer so."""
-        self.clock = FakeClock()
-        self.engines = FakeEngines(answers)
-        self.door = Door()
-        self.door.open()
-        self.ids = InspectionIds(b"k" * 16)
-        catalog = Catalog()
-        catalog.activate(release or make_release(*tiers or TIERS))
-        self.router = Router(
-            engines=self.engines, catalog=catalog, door=self.door, ids=self.ids, clock=self.clock, options=options
-        )
-
-    async def inspect(self, request: InspectionRequest = REQUEST, *, time_s: float = 10.0) -> Inspection:
-        """Asks for an answer within some time."""
-        return await self.router.inspect(request, Deadline(self.clock.now_s + time_s, self.clock))
-
-    @property
-    def visited(self) -> list[str]:
-        """The tiers that were asked, in order."""
-        return [each.model.rpartition("_")[2] for each in self.engines.calls]
 
 
 def taking(bench: Bench, seconds: float, raw: RawPrediction) -> Answer:

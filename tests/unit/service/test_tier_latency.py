@@ -33,3 +33,18 @@ def test_old_runs_are_forgotten() -> None:
     for _ in range(10):
         latency.record(0.1)
     assert latency.quantile_s(0.95) == 0.1
+
+
+def test_what_is_usual_is_remembered() -> None:
+    """A tier that nobody has used for a while is expected to be as fast as it was; one that changes is believed."""
+    clock = FakeClock()
+    latency = TierLatency(clock)
+    assert latency.usual_s() is None
+    for _ in range(50):
+        latency.record(0.1)
+    assert latency.usual_s() == 0.1
+    clock.advance(600)
+    assert latency.usual_s() == 0.1
+    for _ in range(50):
+        latency.record(0.2)
+    assert latency.usual_s() == 0.2

@@ -111,6 +111,23 @@ async def test_the_callers_own_haste_is_no_fault_of_the_tier() -> None:
     assert await tier.outcome() is None
 
 
+async def test_callers_in_a_hurry_give_a_dead_tier_up_too() -> None:
+    """Who had three times what is usual, and got nothing, has seen a fault: after three of them nobody is sent."""
+    tier = Tier()
+    await tier.settle()
+    tier.takes_s = 5.0
+    assert [await tier.outcome(time_s=0.3) for _ in range(4)] == [*[DeadlineExpiredError] * 3, BackendUnavailableError]
+    assert tier.timeouts_s[20:] == pytest.approx([0.2] * 3)
+
+
+async def test_a_little_slower_than_usual_is_no_fault() -> None:
+    """Who had less than three times what is usual was in a hurry, and says nothing of the tier."""
+    tier = Tier()
+    await tier.settle()
+    tier.takes_s = 0.2
+    assert [await tier.outcome(time_s=0.24) for _ in range(9)] == [DeadlineExpiredError] * 9
+
+
 async def test_who_has_less_time_than_is_usual_is_not_sent() -> None:
     """The live 95th percentile decides, and the engine is spared."""
     tier = Tier()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import KNOWN_ANSWER, TASK
+from fakes import until
 from toy_engine import SIZE_PX, toy_spec
 
 from server.domain.errors import BackendUnavailableError, ReleaseRefusedError
@@ -35,6 +36,7 @@ TIER = ServedTier(
     ),
     PHOTO,
 )
+STRONGER = replace(TIER, spec=replace(SPEC, model="bread_r1_full"))
 
 
 class FakeProcess:
@@ -68,6 +70,8 @@ class FakeTriton:
         self.actions: list[str] = []
         self.living: dict[str, Stub] = {}
         self.answers = RIGHT
+        self.answers_of: dict[str, dict[str, np.ndarray]] = {}
+        self.silent: set[str] = set()
         self.failures: dict[str, list[Exception]] = {}
         self.heals_by = ""
 
@@ -106,9 +110,10 @@ class FakeTriton:
 
     async def send_photo(self, model: str, _: bytes, *, timeout_s: float) -> dict[str, np.ndarray]:
         """Answers as told."""
-        assert timeout_s > 0
         await asyncio.sleep(0)
-        return {"image": IMAGE} if model.endswith("preprocess") else self.answers
+        if model in self.silent:
+            return await unhealthy(timeout_s=timeout_s)
+        return {"image": IMAGE} if model.endswith("preprocess") else self.answers_of.get(model, self.answers)
 
     async def send_tensor(self, *_: object, timeout_s: float) -> dict[str, np.ndarray]:
         """Answers as told."""
@@ -130,10 +135,12 @@ def triton(tmp_path: Path) -> FakeTriton:
 
 
 @asynccontextmanager
-async def supervising(triton: FakeTriton, *, canary_interval_s: float = 3600) -> AsyncIterator[TritonSupervisor]:
-    """Supervises a Triton that serves the tier; `triton.actions` starts empty."""
+async def supervising(
+    triton: FakeTriton, *tiers: ServedTier, canary_interval_s: float = 3600
+) -> AsyncIterator[TritonSupervisor]:
+    """Supervises a Triton that serves the tiers, or else the first one; `triton.actions` starts empty."""
     async with TritonSupervisor(triton, SupervisorOptions(canary_interval_s=canary_interval_s)) as supervisor:
-        await supervisor.deploy(TIER)
+        await supervisor.deploy(*tiers or (TIER,))
         triton.actions.clear()
         yield supervisor
 
@@ -283,6 +290,59 @@ async def test_supervision_that_fails_does_not_seem_healthy(triton: FakeTriton) 
     async with supervising(triton) as supervisor:
         triton.living[SPEC.engine_model].process.end()
         await reached(supervisor, BackendState.STOPPED)
+
+
+async def test_a_stronger_tier_is_mended_while_the_others_serve(triton: FakeTriton) -> None:
+    """Its dead stub is replaced, and nobody is told to stay away meanwhile."""
+    states: list[BackendState] = []
+    async with supervising(triton, TIER, STRONGER) as supervisor:
+        supervisor.subscribe(states.append)
+        triton.living[STRONGER.spec.engine_model].process.end()
+        await until(lambda: bool(triton.actions))
+        assert states == [BackendState.SERVING]
+    assert triton.actions == [f"reload {STRONGER.spec.engine_model}"]
+
+
+async def test_a_stronger_tier_that_stays_silent_costs_the_others_no_restart(triton: FakeTriton) -> None:
+    """It is loaded anew, again and again; the others serve, and so does it as soon as it answers."""
+    states: list[BackendState] = []
+    async with supervising(triton, TIER, STRONGER, canary_interval_s=0.01) as supervisor:
+        supervisor.subscribe(states.append)
+        triton.silent = {STRONGER.spec.model}
+        await until(lambda: len(triton.actions) >= 4)
+        assert states == [BackendState.SERVING]
+    assert set(triton.actions) == {f"reload {step}" for step in STRONGER.spec.steps}
+
+
+async def test_a_stronger_tier_that_cannot_be_loaded_anew_is_served_without(triton: FakeTriton) -> None:
+    """No restart: that would cost the others their callers."""
+    states: list[BackendState] = []
+    triton.failures["reload"] = [ModelLoadError(STRONGER.spec.engine_model, "no memory")]
+    async with supervising(triton, TIER, STRONGER) as supervisor:
+        supervisor.subscribe(states.append)
+        triton.living[STRONGER.spec.engine_model].process.end()
+        await until(lambda: bool(triton.actions))
+        await asyncio.sleep(0.01)
+        assert states == [BackendState.SERVING]
+    assert triton.actions == [f"reload {STRONGER.spec.engine_model}"]
+
+
+async def test_a_restart_does_not_wait_for_a_stronger_tier(triton: FakeTriton) -> None:
+    """Whoever answers serves again."""
+    async with supervising(triton, TIER, STRONGER) as supervisor:
+        triton.silent = {STRONGER.spec.model}
+        triton.process.end()
+        await mended(supervisor)
+    assert triton.actions == ["restart", f"load {SPEC.model}", f"load {STRONGER.spec.model}"]
+
+
+async def test_a_stronger_tier_that_is_wrong_is_not_served_on(triton: FakeTriton) -> None:
+    """A wrong answer is worse than none: nobody is served until it is right."""
+    async with supervising(triton, TIER, STRONGER, canary_interval_s=0.01) as supervisor:
+        triton.answers_of = {STRONGER.spec.model: WRONG}
+        await reached(supervisor, BackendState.RECOVERING)
+        triton.answers_of = {}
+        await reached(supervisor, BackendState.SERVING)
 
 
 async def unhealthy(*_: object, timeout_s: float) -> dict[str, np.ndarray]:
