@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from scipy.stats import spearmanr
 
 from build_engines.checkpoint import read_held_out, read_range_photos
 from build_engines.compilers import COMPILERS, Compiler, Images
@@ -19,11 +20,14 @@ from build_engines.export import PARITY_PHOTOS, read_exported
 from build_engines.parity import check_parity, load_images, onnx_runner
 from build_engines.plan import TierPlan
 from build_engines.step_record import StepRecord
+from server.triton.tier_models import UNCERTAINTY
 
 STEP = "compile"
 LEAST_AGREEMENT = 0.98
 """Of the labels of a decision head with those of the exported model, for an engine that is not compared by numbers."""
 AGREEMENT_PHOTOS = 400
+LEAST_RANK_CORRELATION = 0.95
+"""Of the feature distances with those of the exported model: what looks strange must look strange to the engine too."""
 WORTH = 1.05
 """An engine must be so much faster than a smaller one to go before it."""
 _TIMED_PHOTOS, _TIMED_ROUNDS = 8, 7
@@ -173,6 +177,9 @@ def _measure(
     refused = ""
     if compiler.tolerance is None:
         low = [f"{head} agrees in {share:.1%}" for head, share in agreement.items() if share < LEAST_AGREEMENT]
+        alike = float(spearmanr(expected[UNCERTAINTY][:, 0], found[UNCERTAINTY][:, 0]).statistic)
+        if not alike >= LEAST_RANK_CORRELATION:
+            low.append(f"feature distances are ordered otherwise (rank correlation {alike:.2f})")
         refused = "; ".join(low)
         if not plan.checkpoint.has_range_photos:
             refused = "the checkpoint lists no photos for its ranges"

@@ -192,12 +192,9 @@ class InspectionNetwork(nn.Module):
         coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
         embeddings, attentions = self.attention(self.fused(self.fine(fine) + coarse))
         embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
-        attention = torch.stack(
-            [
-                turned_back(each, symmetry, dims=(1, 2))
-                for each, symmetry in zip(attentions.chunk(self.views), VIEWS[self.views], strict=True)
-            ]
-        ).mean(dim=0)
+        maps = attentions.unflatten(0, (self.views, -1))
+        upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(VIEWS[self.views])]
+        attention = torch.stack(upright).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from small_build import plan_of
 
 from build_engines.checkpoint import latest_checkpoint, open_checkpoint, read_held_out
-from build_engines.compile import CompiledEngine, read_engine
+from build_engines.compile import CompiledEngine, compile_engine, read_engine
 from build_engines.errors import CheckpointRefusedError, ParityError, StepMissingError
-from build_engines.export import read_exported
+from build_engines.export import export, read_exported
 from build_engines.parity import check_parity, load_images, onnx_runner
 from build_engines.plan import TierPlan
 
@@ -29,10 +30,35 @@ def test_an_engine_has_the_promised_signature(plan: TierPlan, engine: CompiledEn
 
 
 def test_export_and_engine_agree_with_the_network(engine: CompiledEngine, plan: TierPlan) -> None:
-    """Both steps say how far they are off, for every output, and it is next to nothing."""
-    for differences in (engine.differences, read_exported(plan).differences):
+    """Both steps say how far they are off, for every output: next to nothing, or as little as halves allow."""
+    exact, halves, _ = engine.candidates
+    for differences in (read_exported(plan).differences, exact.differences):
         assert tuple(differences) == plan.checkpoint.output_names
         assert max(differences.values()) < 1e-3
+    assert max(halves.differences[head] for head in plan.checkpoint.task.head_ids) < 1e-3
+
+
+def test_half_weights_lie_in_the_file_and_are_whole_in_use(engine: CompiledEngine) -> None:
+    """The kernels of an engine of halves are float16, and nothing else is; it is smaller than at full precision."""
+    exact, halves, _ = engine.candidates
+    assert halves.precision == "fp32, weights fp16"
+    assert halves.size_bytes < 0.8 * exact.size_bytes
+    assert halves.refused == ""
+    assert min(halves.agreement.values()) > 0.99
+
+
+def test_eight_bits_need_photos_for_their_ranges(plan: TierPlan, tmp_path: Path) -> None:
+    """A checkpoint that lists none gets no engine whose ranges are a guess."""
+    folder = tmp_path / "old"
+    shutil.copytree(plan.checkpoint.folder, folder)
+    (folder / "range_photos.jsonl").unlink()
+    told = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    del told["files"]["range_photos.jsonl"]
+    (folder / "checkpoint.json").write_text(json.dumps(told), encoding="utf-8")
+    old = replace(plan, checkpoint=open_checkpoint(folder), work_folder=tmp_path / "work")
+    export(old)
+    by_precision = {each.precision: each.refused for each in compile_engine(old).candidates}
+    assert "no photos for its ranges" in by_precision["int8"]
 
 
 def test_a_model_that_answers_otherwise_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
