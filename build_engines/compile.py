@@ -17,7 +17,7 @@ from build_engines.checkpoint import read_held_out, read_range_photos
 from build_engines.compilers import COMPILERS, Compiler, Images
 from build_engines.errors import ParityError, PrecisionError
 from build_engines.export import PARITY_PHOTOS, read_exported
-from build_engines.parity import check_parity, load_images, onnx_runner
+from build_engines.parity import check_parity, in_batches, load_images, onnx_runner
 from build_engines.plan import TierPlan
 from build_engines.step_record import StepRecord
 from server.triton.tier_models import UNCERTAINTY
@@ -25,7 +25,7 @@ from server.triton.tier_models import UNCERTAINTY
 STEP = "compile"
 LEAST_AGREEMENT = 0.98
 """Of the labels of a decision head with those of the exported model, for an engine that is not compared by numbers."""
-AGREEMENT_PHOTOS = 400
+AGREEMENT_PHOTOS = 256
 LEAST_RANK_CORRELATION = 0.95
 """Of the feature distances with those of the exported model: what looks strange must look strange to the engine too."""
 WORTH = 1.05
@@ -168,7 +168,7 @@ def _measure(
     plan: TierPlan, compiler: Compiler, path: Path, exported: Path, images: Images, *, photo_ms: float
 ) -> Candidate:
     reference, converted = onnx_runner(exported), onnx_runner(path)
-    expected, found = reference(images), converted(images)
+    expected, found = in_batches(reference, images), in_batches(converted, images)
     agreement = {
         head: float((expected[head].argmax(axis=1) == found[head].argmax(axis=1)).mean())
         for head in plan.checkpoint.task.decision_heads

@@ -10,6 +10,8 @@ import onnxruntime
 from build_engines.errors import ParityError
 from server.imaging import prepare
 
+_BATCH = 16
+
 Outputs = Mapping[str, npt.NDArray[np.float32]]
 Runner = Callable[[npt.NDArray[np.uint8]], Outputs]
 """Runs a model on [batch, size, size, 3] uint8 photos; outputs by name, the batch first."""
@@ -29,6 +31,17 @@ def onnx_runner(path: Path) -> Runner:
         return dict(zip(names, session.run(names, {"image": images}), strict=True))
 
     return run
+
+
+def in_batches(run: Runner, images: npt.NDArray[np.uint8]) -> Outputs:
+    """Runs a model on many photos, a few at a time: a whole split at once would not fit into memory.
+
+    Args:
+        run: The model.
+        images: [photo_count, size, size, 3] uint8; at least one.
+    """
+    parts = [run(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
 
 
 def check_parity(

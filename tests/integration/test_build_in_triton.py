@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 async def test_two_tiny_tiers_become_a_release(tmp_path: Path) -> None:
     """Outputs through the ensembles equal those of the engines alone; costs are measured; few labels stop a release."""
     fast = small_plan(tmp_path)
-    plan = ReleasePlan((fast, trained_plan(tmp_path, "full", size_px=128, views=8)))
+    plan = ReleasePlan((fast, trained_plan(tmp_path, "full", size_px=96, views=4)))
     for tier in plan.tiers:
         export(tier)
         engine = compile_engine(tier)
