@@ -25,10 +25,18 @@ _PACE = Path({pace!r})
 
 
 class TritonPythonModel(Engine):
+    def initialize(self, args):
+        if _PACE.read_text() == {dead!r}:
+            raise RuntimeError("the tier is to stay dead")
+        super().initialize(args)
+
     def execute(self, requests):
         time.sleep(float(_PACE.read_text()))
         return super().execute(requests)
 '''
+
+
+_DEAD = "dead"
 
 
 class PacedTriton:
@@ -39,16 +47,22 @@ class PacedTriton:
         self.triton = triton
         self._specs = specs
         self._folder = folder
+        self._paces: dict[str, str] = {}
 
     def pace(self, tier: str, wait_s: float) -> None:
         """Makes every run of a tier's engine wait so long from now on."""
+        self._paces[tier] = f"{wait_s}"
+        self._tell(tier, self._paces[tier])
+
+    def _tell(self, tier: str, text: str) -> None:
         file = self._folder / tier
         aside = file.with_suffix(".new")
-        aside.write_text(f"{wait_s}")
+        aside.write_text(text)
         aside.rename(file)
 
     def kill(self, tier: str) -> None:
-        """Ends all processes that run a tier's engine; nobody starts them again."""
+        """Ends all processes that run a tier's engine; where Triton starts them again by itself, they fail."""
+        self._tell(tier, _DEAD)
         model = self._specs[tier].engine_model
         for stub in self.triton.stubs():
             if stub.model == model:
@@ -56,6 +70,7 @@ class PacedTriton:
 
     async def revive(self, tier: str) -> None:
         """Starts them again."""
+        self._tell(tier, self._paces[tier])
         await self.triton.reload(self._specs[tier].engine_model)
 
 
@@ -76,7 +91,7 @@ async def paced_triton(cascade: ToyCascade, folder: Path, **waits_s: float) -> A
             )
             write_tier_models(spec, triton.repository, target=Target.EMBEDDED)
             engine = triton.repository / spec.engine_model / "1" / "model.py"
-            engine.write_text(_ENGINE.format(pace=str(folder / tier.tier)))
+            engine.write_text(_ENGINE.format(pace=str(folder / tier.tier), dead=_DEAD))
             specs[tier.tier] = spec
         paced = PacedTriton(triton, specs, folder)
         for name in specs:
