@@ -16,6 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from loadtests.errors import GatewayFailedError
 
+LOG = Path("build/gateway.log")
+"""What the gateway says while it is measured."""
+
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 
@@ -45,12 +48,15 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
     Raises:
         GatewayFailedError: The gateway ends before it serves, takes too long, or does not end as it should.
     """
-    with tempfile.TemporaryDirectory(prefix="loupe-bench-") as run_root:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    log = await asyncio.to_thread(LOG.open, "wb")
+    with tempfile.TemporaryDirectory(prefix="loupe-bench-") as run_root, log:
         address = f"127.0.0.1:{_free_port()}"
         chosen = {"LISTEN": address, "METRICS_LISTEN": "127.0.0.1:0", "RUN_ROOT": run_root, **settings}
         environment = {**os.environ, **{f"LOUPE_{name.upper()}": value for name, value in chosen.items()}}
+        # One access line a call would bury the tables.
         gateway = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "server", "serve", "--no-sample", env=environment, stdout=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "server", "serve", "--no-sample", env=environment, stdout=log, stderr=log
         )
         try:
             await _wait_serving(address, gateway)
@@ -61,7 +67,7 @@ async def serve(**settings: str) -> AsyncIterator[Stack]:
                 gateway.send_signal(signal.SIGTERM)
             exit_code = await _wait_ended(gateway)
         if exit_code:
-            raise GatewayFailedError(f"ended with exit code {exit_code}")
+            raise GatewayFailedError(f"ended with exit code {exit_code}; see {LOG}")
 
 
 async def _wait_serving(address: str, gateway: asyncio.subprocess.Process) -> None:
@@ -75,9 +81,9 @@ async def _wait_serving(address: str, gateway: asyncio.subprocess.Process) -> No
         if not watch.done():
             watch.cancel()
             raise GatewayFailedError(
-                f"does not serve after {_READY_TIMEOUT_S:g} s"
+                f"does not serve after {_READY_TIMEOUT_S:g} s; see {LOG}"
                 if gateway.returncode is None
-                else f"ended with exit code {gateway.returncode} before it served"
+                else f"ended with exit code {gateway.returncode} before it served; see {LOG}"
             )
         await watch
 
