@@ -79,11 +79,6 @@ class Checkpoint:
     sha256: str
 
     @property
-    def has_range_photos(self) -> bool:
-        """Whether it lists photos for the ranges of numbers in an engine."""
-        return (self.folder / RANGE_PHOTOS_NAME).is_file()
-
-    @property
     def weights_bytes(self) -> int:
         """The size of the traced network."""
         return (self.folder / PROGRAM_NAME).stat().st_size

@@ -92,10 +92,10 @@ def compile_engine(plan: TierPlan, *, target: str = "cpu") -> CompiledEngine:
     exported, size_px = read_exported(plan), plan.checkpoint.file.network.input_size_px
     held_out = read_held_out(plan.checkpoint, "val_calib", data_folder=plan.data_folder).paths
     images = load_images(held_out[:AGREEMENT_PHOTOS], size_px=size_px)
-    ranges = load_images(
-        read_range_photos(plan.checkpoint, data_folder=plan.data_folder) or held_out[:1], size_px=size_px
-    )
-    compilers = dict(zip(_paths(plan, COMPILERS[target]), COMPILERS[target], strict=True))
+    range_photos = read_range_photos(plan.checkpoint, data_folder=plan.data_folder)
+    ranges = load_images(range_photos, size_px=size_px) if range_photos else images[:0]
+    tried = [each for each in COMPILERS[target] if range_photos or not each.needs_ranges]
+    compilers = {plan.work_folder / f"candidate_{place}.onnx": each for place, each in enumerate(tried)}
     for path, compiler in compilers.items():
         compiler.compile(exported.path, path, ranges)
     times = _time_in_turns(list(compilers), images[:_TIMED_PHOTOS])
@@ -142,10 +142,6 @@ def choose(candidates: list[Candidate]) -> Candidate:
     return min((each for each in fit if each.photo_ms <= WORTH * fastest), key=lambda each: each.size_bytes)
 
 
-def _paths(plan: TierPlan, compilers: tuple[Compiler, ...]) -> list[Path]:
-    return [plan.work_folder / f"candidate_{place}.onnx" for place in range(len(compilers))]
-
-
 def _time_in_turns(engines: list[Path], images: Images) -> dict[Path, float]:
     """Returns the median milliseconds of a photo by engine; each photo goes to all of them in turn."""
     options = onnxruntime.SessionOptions()
@@ -181,8 +177,6 @@ def _measure(
         if not alike >= LEAST_RANK_CORRELATION:
             low.append(f"feature distances are ordered otherwise (rank correlation {alike:.2f})")
         refused = "; ".join(low)
-        if not plan.checkpoint.has_range_photos:
-            refused = "the checkpoint lists no photos for its ranges"
     else:
         try:
             few = images[:PARITY_PHOTOS]

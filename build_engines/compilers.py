@@ -33,13 +33,18 @@ class Compiler(Protocol):
         """How far the engine may be off the exported model, absolute plus relative; None: by its labels only."""
         ...
 
+    @property
+    def needs_ranges(self) -> bool:
+        """Whether it looks at photos; without any it cannot be tried."""
+        ...
+
     def compile(self, exported: Path, engine: Path, images: Images) -> None:
         """Writes the engine's file.
 
         Args:
             exported: The ONNX file to compile.
             engine: The file to write.
-            images: Photos that the network was trained on, for the ranges of its numbers; at least one.
+            images: Photos that the network was trained on, for the ranges of its numbers; some if it needs any.
         """
         ...
 
@@ -50,6 +55,7 @@ class FullPrecision:
 
     precision: str = "fp32"
     tolerance: float | None = 1e-3
+    needs_ranges: bool = False
 
     def compile(self, exported: Path, engine: Path, images: Images) -> None:  # noqa: ARG002 -- see Compiler
         """Optimises the graph with onnxruntime, up to what does not depend on this machine."""
@@ -66,6 +72,7 @@ class HalfWeights:
 
     precision: str = "fp32, weights fp16"
     tolerance: float | None = 0.05
+    needs_ranges: bool = False
 
     def compile(self, exported: Path, engine: Path, images: Images) -> None:
         """Stores the weights of the simplified graph in halves; the runtime folds each cast when it loads the file."""
@@ -93,6 +100,7 @@ class EightBits:
 
     precision: str = "int8"
     tolerance: float | None = None
+    needs_ranges: bool = True
 
     def compile(self, exported: Path, engine: Path, images: Images) -> None:
         """Quantises the simplified graph with explicit Q and DQ nodes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from build_engines.assure import AssuranceMetrics
 from build_engines.cascade import PromiseFacts
-from build_engines.cascade_solver import Basis
+from build_engines.cascade_solver import Basis, Estimate
 from build_engines.compile import WORTH
 from build_engines.diagrams import WayToAnswer, draw_costs, draw_reliability
 from build_engines.gates import LARGEST_GAP, LEAST_ITEMS
@@ -17,7 +17,6 @@ from build_engines.plan import ReleasePlan, TierPlan
 from build_engines.served_answers import (
     CASCADE,
     CascadeMetrics,
-    Share,
     VerifiedRelease,
     read_verified_release,
 )
@@ -118,7 +117,7 @@ def _draw_costs(plan: ReleasePlan, verified: VerifiedRelease) -> list[Path]:
     return drawn
 
 
-def _half_width(share: Share) -> float:
+def _half_width(share: Estimate) -> float:
     return (share.high - share.low) / 2
 
 
@@ -427,9 +426,9 @@ def _tier_provenance(plan: TierPlan) -> list[tuple[str, str]]:
     return [(f"{plan.tier}: checkpoint", trained), (f"{plan.tier}: steps", steps)]
 
 
-def _percent(share: Share) -> str:
+def _percent(share: Estimate) -> str:
     return f"{share.mean:.2%} ({share.low:.2%} to {share.high:.2%})"
 
 
-def _signed(share: Share) -> str:
+def _signed(share: Estimate) -> str:
     return f"{share.mean:+.2%} ({share.low:+.2%} to {share.high:+.2%})"

@@ -11,8 +11,16 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from build_engines.assure import AssuranceMetrics, measure_assurances
-from build_engines.cascade import SolvedCascade, evidence_of, exits_of, outputs_of_tiers, read_solved, shared_photos
-from build_engines.cascade_solver import CascadeEvidence, GapPromise, MeasuredPolicy, evidence_from_answers
+from build_engines.cascade import (
+    PromiseFacts,
+    SolvedCascade,
+    evidence_of,
+    exits_of,
+    outputs_of_tiers,
+    read_solved,
+    shared_photos,
+)
+from build_engines.cascade_solver import CascadeEvidence, Estimate, GapPromise, MeasuredPolicy, evidence_from_answers
 from build_engines.cascade_solver.comparators import FIXED_RULE, compare
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.errors import GatesFailedError
@@ -35,21 +43,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A mean over photos, with its 95 % interval; the photos of one specimen may depend on each other.
-
-    Attributes:
-        mean: The best guess.
-        low: The interval's lower end.
-        high: The interval's upper end.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class ExitMetrics:
     """The answers of one tier, on the photos of val_test that stop there.
 
@@ -66,7 +59,7 @@ class ExitMetrics:
     tier: str
     photo_count: int
     specimen_count: int
-    share: Share
+    share: Estimate
     has_own_meaning: bool
     heads: tuple[HeadMetrics, ...]
     assurances: tuple[AssuranceMetrics, ...]
@@ -85,10 +78,10 @@ class CascadeMetrics:
         fixed_on_raw: The fixed rule on the engines' own confidences, which nobody calibrated.
     """
 
-    cost_ms: Share
-    accuracies: dict[str, dict[str, Share]]
-    steps: dict[str, dict[str, Share]]
-    gaps: dict[str, Share]
+    cost_ms: Estimate
+    accuracies: dict[str, dict[str, Estimate]]
+    steps: dict[str, dict[str, Estimate]]
+    gaps: dict[str, Estimate]
     comparators: tuple[MeasuredPolicy, ...]
     fixed_on_raw: MeasuredPolicy
 
@@ -114,7 +107,7 @@ class VerifiedRelease:
     raw_heads: tuple[HeadMetrics, ...]
     exits: tuple[ExitMetrics, ...]
     cascade: CascadeMetrics | None
-    false_alarms: Share
+    false_alarms: Estimate
     gates: tuple[Gate, ...]
 
 
@@ -161,7 +154,7 @@ def read_verified_release(plan: ReleasePlan) -> VerifiedRelease:
         raw_heads=TypeAdapter(tuple[HeadMetrics, ...]).validate_python(facts["raw_heads"]),
         exits=TypeAdapter(tuple[ExitMetrics, ...]).validate_python(facts["exits"]),
         cascade=TypeAdapter(CascadeMetrics | None).validate_python(facts["cascade"]),
-        false_alarms=Share(**facts["false_alarms"]),
+        false_alarms=Estimate(**facts["false_alarms"]),
         gates=TypeAdapter(tuple[Gate, ...]).validate_python(facts["gates"]),
     )
     require_passed(verified)
@@ -219,10 +212,11 @@ def measure_release(
     heads = measure(task, served, photos)
     least = plan.tiers[0].checkpoint.file.least_accuracies
     false_alarms = _share(alarms, photos.groups)
-    cascade = _cascade(plan, solved, evidence, stops, outputs, photos) if len(plan.tiers) > 1 else None
+    cascade = None
     by_tier = [(each.tier, each.heads, each.assurances) for each in exits]
     gates = judge_release(heads, by_tier, least, false_alarms.mean)
-    if cascade is not None and solved.promise is not None:
+    if solved.promise is not None:
+        cascade = _cascade(plan, solved, solved.promise, evidence, stops, outputs, photos)
         gaps = {head: (each.mean, each.low) for head, each in cascade.gaps.items()}
         gates = (*gates, *judge_cascade(gaps, solved.promise.epsilon))
     return VerifiedRelease(tiers, solved, heads, measure(task, raw, photos), tuple(exits), cascade, false_alarms, gates)
@@ -257,6 +251,7 @@ def _exit(
 def _cascade(
     plan: ReleasePlan,
     solved: SolvedCascade,
+    promise: PromiseFacts,
     evidence: CascadeEvidence,
     stops: npt.NDArray[np.int64],
     outputs: Sequence[ServedOutputs],
@@ -271,11 +266,11 @@ def _cascade(
     paid = spent[stops]
     cost = _share(paid, groups)
 
-    def by_head(values: DoubleArray) -> dict[str, Share]:
+    def by_head(values: DoubleArray) -> dict[str, Estimate]:
         return {head: _share(each[known], groups[known]) for head, each in zip(heads, values, strict=True)}
 
     labelled = evidence.select(known)
-    promise = GapPromise(solved.promise.epsilon, solved.promise.delta) if solved.promise else GapPromise(0.5, 0.5)
+    gap = GapPromise(promise.epsilon, promise.delta)
     raw = _raw_evidence(plan, outputs, photos, evidence.costs_ms).select(known)
     return CascadeMetrics(
         cost_ms=cost,
@@ -284,8 +279,8 @@ def _cascade(
             f"{second} - {first}": by_head(ways[second] - ways[first]) for first, second in itertools.pairwise(tiers)
         },
         gaps=by_head(right[-1] - own),
-        comparators=compare(labelled, promise, cost_ms=cost.mean),
-        fixed_on_raw=next(each for each in compare(raw, promise, cost_ms=cost.mean) if each.name == FIXED_RULE),
+        comparators=compare(labelled, gap, cost_ms=cost.mean),
+        fixed_on_raw=next(each for each in compare(raw, gap, cost_ms=cost.mean) if each.name == FIXED_RULE),
     )
 
 
@@ -322,7 +317,7 @@ def _alarms(outputs: ServedOutputs, scale: UncertaintyScale) -> BoolArray:
     return alarms
 
 
-def _share(values: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> Share:
+def _share(values: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> Estimate:
     """Returns the mean over photos, its interval from the spread of the specimens' sums (a ratio estimate)."""
     numbers = np.unique(groups, return_inverse=True)[1]
     sums, counts = np.bincount(numbers, weights=values.astype(np.float64)), np.bincount(numbers)
@@ -330,7 +325,7 @@ def _share(values: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> Share:
     residuals = sums - mean * counts
     groups_seen = len(sums)
     deviation = float(np.sqrt((residuals**2).sum() * groups_seen / max(groups_seen - 1, 1))) / len(values)
-    return Share(mean, mean - _NORMAL_95 * deviation, mean + _NORMAL_95 * deviation)
+    return Estimate(mean, mean - _NORMAL_95 * deviation, mean + _NORMAL_95 * deviation)
 
 
 def _facts(verified: VerifiedRelease) -> dict[str, Any]:
