@@ -58,6 +58,7 @@ class TierTrainingSection(RecipeSection):
     stages: tuple[StageSection, ...] | None = Field(default=None, min_length=1)
     mixed_precision: bool | None = None
     teacher: str | None = None
+    teacher_share: float | None = Field(default=None, gt=0, lt=1)
 
 
 class TierSection(RecipeSection):
