@@ -1,4 +1,4 @@
-"""A rendered dataset on disk.
+"""A dataset on disk, wherever its photos came from.
 
 `photos/`, `index.jsonl` (one record a photo) and `dataset.json` (what it is, and how to make it again).
 """
@@ -24,13 +24,21 @@ class PhotoRecord(BaseModel):
     sha256: str
     specimen: str
     split: Split
-    device: str
-    orientation: int
+    device: str | None = None
+    """The camera that took it, if known."""
+    orientation: int = 1
     """EXIF orientation of the stored pixels."""
+    lighting: str | None = None
+    """In words, if known."""
+    place: tuple[float, float] | None = None
+    """Latitude in [-90, 90] and longitude in [-180, 180], degrees, if known."""
+    taken: str | None = None
+    """ISO 8601 day or time at which it was taken, if known."""
     labels: dict[str, str | tuple[str, ...]]
     """Head id to its label (category) or to the labels present (attributes)."""
-    posteriors: dict[str, tuple[float, ...]]
-    """Head id to the known chance of each label, in the head's order, from which the labels were drawn."""
+    posteriors: dict[str, tuple[float, ...]] = {}
+    """Head id to the known chance of each label, in the head's order, from which the labels were drawn: a renderer
+    knows them, the world does not."""
 
 
 class DatasetSummary(BaseModel):

@@ -103,7 +103,7 @@ def render_chunk(chunk: Chunk) -> None:
         for specimen in specimens
         for photo_index in range(specimen.photo_count)
     ]
-    _write_whole(chunk.receipt, "".join(f"{record.model_dump_json()}\n" for record in records))
+    _write_whole(chunk.receipt, "".join(f"{record.model_dump_json(exclude_none=True)}\n" for record in records))
 
 
 @cache
