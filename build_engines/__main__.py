@@ -18,14 +18,21 @@ from rich.table import Table
 
 from build_engines.calibrate import CalibratedEngine, calibrate
 from build_engines.cascade import SolvedCascade, solve
-from build_engines.cascade_solver import Basis, GapPromise
+from build_engines.cascade_solver import (
+    Basis,
+    DisagreementPromise,
+    GapPromise,
+    Promise,
+    PromiseKind,
+    SelectivePromise,
+)
 from build_engines.checkpoint import Checkpoint, find_checkpoints, latest_checkpoint, open_checkpoint
 from build_engines.compile import compile_engine
 from build_engines.compilers import COMPILERS
 from build_engines.errors import BuildError, ReleaseExistsError
 from build_engines.export import export
 from build_engines.measure import HeadMetrics
-from build_engines.plan import ReleasePlan, TierPlan
+from build_engines.plan import USUAL_PROMISE, ReleasePlan, TierPlan
 from build_engines.publish import publish
 from build_engines.report import report
 from build_engines.served_answers import CASCADE, VerifiedRelease, require_passed, verify_release
@@ -45,9 +52,20 @@ CheckpointOption = Annotated[
     list[Path] | None,
     typer.Option("--checkpoint", help="A run's folder, repeatable, in place of the newest run of each tier."),
 ]
-EpsilonOption = Annotated[
-    float, typer.Option(min=0.0001, max=0.5, help="How far below the strongest tier the cascade may be.")
+PromiseOption = Annotated[
+    PromiseKind,
+    typer.Option(
+        help="Accuracy within epsilon of the strongest tier's; at most a share epsilon of other answers than its own, "
+        "which needs no labels; or at most a share epsilon of wrong ones when the cascade is sure enough to answer."
+    ),
 ]
+EpsilonOption = Annotated[
+    float, typer.Option(min=0.0001, max=0.5, help="How much each decision head may fall short of the promise.")
+]
+PersonOption = Annotated[
+    float, typer.Option(min=0.001, help="Selective only: what a photo costs that is left to a person, in milliseconds.")
+]
+SkipOption = Annotated[bool, typer.Option("--skip/--no-skip", help="Whether a tier that does not pay is left out.")]
 DeltaOption = Annotated[float, typer.Option(min=0.001, max=0.5, help="How probably the promise may be broken.")]
 RunsOption = Annotated[
     Path, typer.Option("--runs", help="Where run folders lie, and where the steps leave their work.")
@@ -60,7 +78,6 @@ TargetOption = Annotated[str, typer.Option(help=f"What to compile for: {', '.joi
 
 REPOSITORY = Path("model_repository")
 RUNS = Path("runs")
-EPSILON, DELTA = 0.02, 0.1
 _STEPS = ("export", "compile", "calibrate", "verify", "report", "publish")
 
 
@@ -72,13 +89,11 @@ class Job:
         console: Where it talks.
         plan: What is being built.
         target: What engines are compiled for.
-        promise: What the cascade is to keep.
     """
 
     console: Console
     plan: ReleasePlan
     target: str
-    promise: GapPromise
 
 
 def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
@@ -94,20 +109,33 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         data: DataOption = None,
         repository: RepositoryOption = REPOSITORY,
         target: TargetOption = "cpu",
-        epsilon: EpsilonOption = EPSILON,
-        delta: DeltaOption = DELTA,
+        promise: PromiseOption = PromiseKind.GAP,
+        epsilon: EpsilonOption = USUAL_PROMISE.epsilon,
+        delta: DeltaOption = USUAL_PROMISE.delta,
+        person_ms: PersonOption = 1_000.0,
+        skip: SkipOption = True,
     ) -> None:
         with _explained() as console:
             opened = _checkpoints(task, tier, checkpoint, runs)
             work = runs / "builds" / f"{task}-{number}"
             tiers = tuple(TierPlan(each, number, work / each.file.tier, repository, data) for each in opened)
-            plan = ReleasePlan(tiers)
-            act(Job(console, plan, target, GapPromise(epsilon, delta)))
+            plan = ReleasePlan(tiers, _promise(promise, epsilon, delta, person_ms), may_skip=skip)
+            act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:
                 console.print(f"Next: [bold]{plan.command(following[0])}[/bold]")
 
     app.command(name, help=summary)(command)
+
+
+def _promise(kind: PromiseKind, epsilon: float, delta: float, person_ms: float) -> Promise:
+    match kind:
+        case PromiseKind.GAP:
+            return GapPromise(epsilon, delta)
+        case PromiseKind.DISAGREEMENT:
+            return DisagreementPromise(epsilon, delta)
+        case PromiseKind.SELECTIVE:
+            return SelectivePromise(epsilon, delta, person_ms)
 
 
 def _checkpoints(
@@ -160,7 +188,7 @@ def _calibrate(job: Job) -> None:
             calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
         _show_calibrated(job.console, plan.tier, calibrated)
     with _progress(job.console, "Measuring costs in Triton") as on_photo:
-        solved = asyncio.run(solve(job.plan, job.promise, on_photo=on_photo))
+        solved = asyncio.run(solve(job.plan, on_photo=on_photo))
     _show_solved(job.console, solved)
 
 
@@ -202,10 +230,7 @@ def _show_solved(console: Console, solved: SolvedCascade) -> None:
         table.add_row(tier, f"{cost_ms:.1f}", f"{promise.exit_shares[tier]:.1%}", thresholds)
     console.print(table)
     found = "tested" if promise.basis is Basis.TESTED else "by sending everything to the strongest tier"
-    console.print(
-        f"At most {promise.epsilon:.1%} below the strongest tier with probability {1 - promise.delta:.0%}: {found}; "
-        f"{promise.cost_ms:.1f} ms expected."
-    )
+    console.print(f"{promise.wording[:-1]}: {found}; {promise.cost_ms:.1f} ms expected.")
 
 
 def _show_verified(console: Console, plan: ReleasePlan, verified: VerifiedRelease) -> None:

@@ -20,17 +20,20 @@ from build_engines.cascade_solver import (
     Basis,
     CascadeEvidence,
     CascadeSolution,
-    GapPromise,
     MeasuredPolicy,
+    Promise,
+    PromiseKind,
+    SelectivePromise,
     SolverOptions,
     draw_test_items,
     evidence_from_answers,
+    kind_of,
     labels_needed,
     solve_cascade,
 )
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.costs import measured_costs
-from build_engines.errors import MixedTiersError
+from build_engines.errors import MixedTiersError, PromiseOutOfReachError
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import Follow, ServedOutputs, unfollowed
 from build_engines.step_record import StepRecord
@@ -48,11 +51,15 @@ LEAST_EXIT_SPECIMENS = 500
 TIGHTER = (0.75, 0.5)
 """Shares of epsilon for which the report says how many labels they would take."""
 NEVER_SUFFICIENT = 1.01
-"""The threshold of the last tier: no confidence reaches it, so an answer says LAST_TIER and not that it was sure."""
+"""The threshold of the last tier: no confidence reaches it, so an answer says LAST_TIER and not that it was sure.
+
+Under a selective promise the last tier has thresholds as well: an answer of it that says LAST_TIER is for a person.
+"""
 
 _SEED = 3
 
 IndexArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,9 @@ class PromiseFacts:
     """What a cascade promises, and on what grounds.
 
     Attributes:
-        epsilon: Each decision head's accuracy is at most this below the strongest tier's.
+        kind: What the promise is about.
+        epsilon: What each decision head keeps to: how far below the strongest tier, how often otherwise than it, or
+            how often wrong.
         delta: With probability `1 - delta` over all of them.
         basis: Whether the thresholds passed their test.
         method: Of the test.
@@ -84,10 +93,11 @@ class PromiseFacts:
         test_specimens: Independent ones that it was tested on.
         tried: Policies that were put to the test.
         cost_ms: The expected milliseconds of an inspection.
-        exit_shares: By tier, on *test*.
+        exit_shares: By tier, on *test*; what is missing from 1 is not answered with the promise.
         needs: For tighter promises.
     """
 
+    kind: PromiseKind
     epsilon: float
     delta: float
     basis: Basis
@@ -99,6 +109,16 @@ class PromiseFacts:
     cost_ms: float
     exit_shares: dict[str, float]
     needs: tuple[LabelNeedFact, ...]
+
+    @property
+    def wording(self) -> str:
+        """What is promised, as people read it."""
+        what = {
+            PromiseKind.GAP: f"accuracy is at most {self.epsilon:.1%} below the strongest tier",
+            PromiseKind.DISAGREEMENT: f"at most {self.epsilon:.1%} of the answers differ from the strongest tier's",
+            PromiseKind.SELECTIVE: f"at most {self.epsilon:.1%} of the answers that were sure enough are wrong",
+        }
+        return f"For each decision head, {what[self.kind]}, with probability {1 - self.delta:.0%} over all of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,28 +148,29 @@ class SolvedCascade:
         return self.meanings_at_exit.get(tier, self.tiers[place].meaning)
 
 
-async def solve(plan: ReleasePlan, promise: GapPromise, *, on_photo: Follow = unfollowed) -> SolvedCascade:
+async def solve(plan: ReleasePlan, *, on_photo: Follow = unfollowed) -> SolvedCascade:
     """Solves the cascade of calibrated tiers.
 
     Args:
         plan: What is being built.
-        promise: What the cascade is to keep.
         on_photo: Follows the photos while costs are measured.
 
     Raises:
         StepMissingError: A tier was not calibrated.
         MixedTiersError: The tiers do not share their photos, or are not in the order of their cost.
         CascadeEvidenceError: The labels do not suffice.
+        PromiseOutOfReachError: Nothing keeps the promise, not even the strongest tier.
     """
     started = time.monotonic()
     calibrated = tuple(read_calibrated(each) for each in plan.tiers)
     photos = shared_photos(plan, SPLIT)
     outputs = await outputs_of_tiers(plan, calibrated, photos)
     costs = await measured_costs(plan, [each.engine for each in calibrated], photos, on_photo=on_photo)
-    solved = solve_on(plan.task, plan.tier_ids, promise, calibrated, outputs, photos, costs)
+    options = SolverOptions(seed=_SEED, may_skip=plan.may_skip)
+    solved = solve_on(plan.task, plan.tier_ids, plan.promise, calibrated, outputs, photos, costs, options=options)
     record = StepRecord.make(
         STEP,
-        inputs=_inputs(plan, calibrated, promise),
+        inputs={tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, calibrated, strict=True)},
         outputs=(),
         facts=_facts(solved),
         command=plan.command("calibrate"),
@@ -190,11 +211,13 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
 def solve_on(
     task: Task,
     tiers: Sequence[str],
-    promise: GapPromise,
+    promise: Promise,
     calibrated: tuple[CalibratedEngine, ...],
     outputs: Sequence[ServedOutputs],
     photos: HeldOutPhotos,
     costs_ms: Mapping[str, float],
+    *,
+    options: SolverOptions | None = None,
 ) -> SolvedCascade:
     """Solves the cascade on known outputs.
 
@@ -206,6 +229,11 @@ def solve_on(
         outputs: One a tier, on the photos.
         photos: Of val_calib, with their labels.
         costs_ms: By tier.
+        options: How it is solved.
+
+    Raises:
+        CascadeEvidenceError: The labels do not suffice.
+        PromiseOutOfReachError: Nothing keeps the promise, not even the strongest tier.
     """
     last = dict.fromkeys(task.decision_heads, NEVER_SUFFICIENT)
     if len(tiers) == 1:
@@ -221,8 +249,12 @@ def solve_on(
         photos.groups[~in_fit], test_share=share, random=np.random.default_rng(_SEED + 1)
     )
     evidence = evidence_of(task, tiers, deciders, outputs, photos, costs_ms, is_test=in_test)
-    solution = solve_cascade(evidence, promise, options=SolverOptions(seed=_SEED))
-    thresholds = solution.thresholds | {tiers[-1]: last}
+    solution = solve_cascade(evidence, promise, options=options or SolverOptions(seed=_SEED))
+    if not solution.holds:
+        raise PromiseOutOfReachError(promise.limit)
+    thresholds = solution.thresholds
+    if not isinstance(promise, SelectivePromise):
+        thresholds[tiers[-1]] = last
     exits = exits_of(task, thresholds, evidence)
     at_exit = {}
     for place, tier in enumerate(tiers):
@@ -290,6 +322,13 @@ def exits_of(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence
     return exits
 
 
+def is_sure(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence: CascadeEvidence) -> BoolArray:
+    """Returns [photo_count] bool: whether some tier's decision heads all reach their thresholds."""
+    needed = np.array([[thresholds[tier][head] for head in task.decision_heads] for tier in evidence.tiers])
+    sure: BoolArray = (evidence.confidences >= needed[:, :, None]).all(axis=1).any(axis=0)
+    return sure
+
+
 def shared_photos(plan: ReleasePlan, split: str) -> HeldOutPhotos:
     """Returns the photos of a split, which all tiers share.
 
@@ -335,16 +374,15 @@ def _fit_at_exit(task: Task, deciders: Mapping[str, Calibrator]) -> Fit:
 
 def _promise_facts(solution: CascadeSolution) -> PromiseFacts:
     promise = solution.promise
-    if not isinstance(promise, GapPromise):
-        raise TypeError(f"a release promises a gap, not {promise}")
     needs = []
-    for epsilon in (share * promise.epsilon for share in TIGHTER):
+    for epsilon in (share * promise.limit for share in TIGHTER):
         found = min(labels_needed(solution, epsilon), key=lambda each: each.labels, default=None)
         needs.append(
             LabelNeedFact(epsilon, None, None) if found is None else LabelNeedFact(epsilon, found.labels, found.cost_ms)
         )
     return PromiseFacts(
-        epsilon=promise.epsilon,
+        kind=kind_of(promise),
+        epsilon=promise.limit,
         delta=promise.delta,
         basis=solution.basis,
         method=solution.method.value,
@@ -356,11 +394,6 @@ def _promise_facts(solution: CascadeSolution) -> PromiseFacts:
         exit_shares=dict(solution.exit_shares),
         needs=tuple(needs),
     )
-
-
-def _inputs(plan: ReleasePlan, calibrated: Sequence[CalibratedEngine], promise: GapPromise) -> dict[str, str]:
-    engines = {tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, calibrated, strict=True)}
-    return engines | {"promise": f"epsilon {promise.epsilon}, delta {promise.delta}"}
 
 
 def _facts(solved: SolvedCascade) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reliability diagrams as SVG: the same metrics give the same bytes."""
+"""Diagrams of a report as SVG: the same metrics give the same bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from build_engines.assure import AssuranceMetrics
 from build_engines.measure import QuestionMetrics
 
 _INK = "#1f3b57"
 _PALE = "#b9c9d8"
-
-
 _WARM = "#c05a2b"
 _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "loupe", "font.size": 10}
 """Text stays text, and nothing random or dated gets into the file."""
@@ -122,3 +122,58 @@ def draw_reliability(question: QuestionMetrics, path: Path, *, title: str, raw: 
         lower.bar(edges, [each.count for each in question.bins], width=widths, align="edge", color=_PALE, edgecolor="w")
         lower.set(xlabel="confidence", ylabel="items")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
+
+
+def draw_assurances(tiers: Sequence[tuple[str, Sequence[AssuranceMetrics]]], path: Path) -> None:
+    """Draws what bands say against what was seen, a quarter of the confidences a bar, and the coverage of sets.
+
+    Args:
+        tiers: What people read above a column, and its questions in the task's order; the same ones in each.
+        path: The SVG to write.
+    """
+    questions = [each.question for each in tiers[0][1]]
+    categories = [place for place, each in enumerate(tiers[0][1]) if each.set_target is not None]
+    attributes = [place for place in range(len(questions)) if place not in categories]
+    heights = [1.0] * len(categories) + [1.5] * bool(attributes) + [0.45 + 0.2 * len(categories)]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(1.6 + 3.4 * len(tiers), 2.1 * sum(heights)), layout="constrained")
+        rows = figure.subplots(len(heights), len(tiers), squeeze=False, height_ratios=heights)
+        for column, (name, measured) in enumerate(tiers):
+            for row, place in enumerate(categories):
+                _draw_quarters(rows[row, column], [measured[place]], ylabel="" if column else questions[place])
+                rows[row, column].set_xticks(range(4), ["least sure", "", "", "most sure"])
+            if attributes:
+                axes = rows[len(categories), column]
+                _draw_quarters(axes, [measured[place] for place in attributes], ylabel="" if column else "attributes")
+                middles = [5 * place + 1.5 for place in range(len(attributes))]
+                names = [questions[place].partition(".")[2] for place in attributes]
+                axes.set_xticks(middles, names, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+            _draw_sets(rows[-1, column], [measured[place] for place in categories], named=column == 0)
+            rows[0, column].set_title(name)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
+
+
+def _draw_quarters(axes: Axes, measured: Sequence[AssuranceMetrics], *, ylabel: str) -> None:
+    """Draws each question's quarters side by side: the band a bar, the share borne out a line with its interval."""
+    quarters = [
+        (5 * place + step, each) for place, one in enumerate(measured) for step, each in enumerate(one.quarters)
+    ]
+    for x, each in quarters:
+        axes.bar(x, each.band_high - each.band_low, bottom=each.band_low, width=0.8, color=_PALE)
+        axes.plot([x, x], [each.hit_low, each.hit_high], color=_INK if each.is_held else _WARM, linewidth=2)
+    axes.set(ylabel=ylabel, ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _draw_sets(axes: Axes, measured: Sequence[AssuranceMetrics], *, named: bool) -> None:
+    """Draws the coverage of each question's sets with its interval, against what they promise."""
+    for place, each in enumerate(measured):
+        target = each.set_target or 0.0
+        colour = _INK if each.set_high >= target else _WARM
+        axes.plot([each.set_low, each.set_high], [place, place], color=colour, linewidth=2)
+        axes.plot([each.set_coverage], [place], "o", color=colour, markersize=4)
+        axes.plot([target, target], [place - 0.4, place + 0.4], color=_PALE, linewidth=2)
+    axes.set_yticks(range(len(measured)), [each.question for each in measured] if named else [""] * len(measured))
+    axes.set(xlabel="sets that hold the true label", ylim=(len(measured) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.margins(x=0.2)

@@ -82,6 +82,18 @@ class GatesFailedError(BuildError):
         self.failures = failures
 
 
+class PromiseOutOfReachError(BuildError):
+    """Nothing keeps the promise, not even the strongest tier by itself."""
+
+    def __init__(self, limit: float) -> None:
+        """Keeps what was asked for."""
+        super().__init__(
+            f"No thresholds keep the error of each decision head within {limit:.1%}.",
+            cure="Ask for more with --epsilon, bring more labels, or train a stronger tier.",
+        )
+        self.limit = limit
+
+
 class MixedTiersError(BuildError):
     """The tiers of one release do not belong together."""
 

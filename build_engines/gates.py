@@ -84,21 +84,17 @@ def judge_release(
     return tuple(gates)
 
 
-def judge_cascade(gaps: Mapping[str, tuple[float, float]], epsilon: float) -> tuple[Gate, ...]:
+def judge_cascade(losses: Mapping[str, tuple[float, float]], epsilon: float, *, what: str) -> tuple[Gate, ...]:
     """Judges a cascade's promise on photos that had no part in it.
 
     Args:
-        gaps: By decision head, how far the cascade's accuracy is below the strongest tier's: seen, and the lower end
-            of its 95 % interval.
+        losses: By decision head, what counts against the promise: seen, and the lower end of its 95 % interval.
         epsilon: The promise.
+        what: What is counted, e.g. `below the strongest tier`.
     """
     return tuple(
-        Gate(
-            f"{head} at most {epsilon:.1%} below the strongest tier",
-            f"{gap:+.2%}, at least {low:+.2%}",
-            passed=low <= epsilon,
-        )
-        for head, (gap, low) in gaps.items()
+        Gate(f"{head} at most {epsilon:.1%} {what}", f"{loss:+.2%}, at least {low:+.2%}", passed=low <= epsilon)
+        for head, (loss, low) in losses.items()
     )
 
 

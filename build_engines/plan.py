@@ -6,6 +6,7 @@ Paths and commands are spelt here and nowhere else.
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_engines.cascade_solver import GapPromise, Promise, SelectivePromise, kind_of
 from build_engines.checkpoint import Checkpoint
 from build_engines.errors import MixedTiersError
 from server.domain.task import Task
@@ -69,15 +70,23 @@ class TierPlan:
         return f"loupe-build {step} {self.task_id} --tier {self.tier} --number {self.number}"
 
 
+USUAL_PROMISE = GapPromise(epsilon=0.02, delta=0.1)
+"""What a cascade keeps unless something else is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
     """One release of one task.
 
     Attributes:
         tiers: Cheapest first; at least one, all of one task and one number.
+        promise: What the cascade is to keep.
+        may_skip: Whether the solver may leave out a tier that does not pay.
     """
 
     tiers: tuple[TierPlan, ...]
+    promise: Promise = USUAL_PROMISE
+    may_skip: bool = True
 
     def __post_init__(self) -> None:
         """Raises MixedTiersError unless all tiers answer the same questions."""
@@ -123,4 +132,13 @@ class ReleasePlan:
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
         tiers = "".join(f" --tier {each}" for each in self.tier_ids)
-        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}"
+        skip = "" if self.may_skip else " --no-skip"
+        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}{self._promise_options}{skip}"
+
+    @property
+    def _promise_options(self) -> str:
+        promise = self.promise
+        if promise == USUAL_PROMISE:
+            return ""
+        person = f" --person-ms {promise.unanswered_cost_ms:g}" if isinstance(promise, SelectivePromise) else ""
+        return f" --promise {kind_of(promise).value} --epsilon {promise.limit:g} --delta {promise.delta:g}{person}"

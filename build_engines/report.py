@@ -7,9 +7,9 @@ from pathlib import Path
 
 from build_engines.assure import AssuranceMetrics
 from build_engines.cascade import PromiseFacts
-from build_engines.cascade_solver import Basis, Estimate
+from build_engines.cascade_solver import Basis, Estimate, PromiseKind
 from build_engines.compile import WORTH
-from build_engines.diagrams import WayToAnswer, draw_costs, draw_reliability
+from build_engines.diagrams import WayToAnswer, draw_assurances, draw_costs, draw_reliability
 from build_engines.gates import LARGEST_GAP, LEAST_ITEMS
 from build_engines.markdown import table
 from build_engines.measure import NOISE_FLOOR_DRAWS, HeadMetrics, QuestionMetrics
@@ -25,6 +25,7 @@ from build_engines.verify import VerifiedEngine
 
 STEP = "report"
 REPORT_NAME = "report.md"
+ASSURANCES_NAME = "bands_and_sets.svg"
 _TIER_STEPS = ("export", "compile", "calibrate", "verify")
 
 
@@ -50,7 +51,7 @@ def report(plan: ReleasePlan) -> Report:
     """
     started = time.monotonic()
     verified = read_verified_release(plan)
-    diagrams = (*_draw_reliability(plan, verified), *_draw_costs(plan, verified))
+    diagrams = (*_draw_reliability(plan, verified), _draw_assurances(plan, verified), *_draw_costs(plan, verified))
     path = plan.work_folder / REPORT_NAME
     path.write_text(_page(plan, verified), encoding="utf-8")
     record = StepRecord.make(
@@ -90,6 +91,12 @@ def _draw_reliability(plan: ReleasePlan, verified: VerifiedRelease) -> list[Path
         draw_reliability(head.whole, path, title=f"{plan.task.head(head.head).title}{pooled}", raw=raw.whole)
         drawn.append(path)
     return drawn
+
+
+def _draw_assurances(plan: ReleasePlan, verified: VerifiedRelease) -> Path:
+    path = plan.work_folder / ASSURANCES_NAME
+    draw_assurances([(f"answers of {each.tier}", each.assurances) for each in verified.exits], path)
+    return path
 
 
 def _draw_costs(plan: ReleasePlan, verified: VerifiedRelease) -> list[Path]:
@@ -136,6 +143,7 @@ def _page(plan: ReleasePlan, verified: VerifiedRelease) -> str:
         *(f"![Reliability of {head.head}](reliability_{head.head}.svg)" for head in verified.heads),
         *([] if cascade is None else ["### Tier by tier, on the photos that stop there", _exits_table(verified)]),
         "## Bands and sets",
+        f"![What bands and sets say, and what was seen]({ASSURANCES_NAME})",
         _assurances([(each.tier, each.assurances) for each in verified.exits]),
         "## Gates",
         table(("gate", "found", "passed"), gates),
@@ -213,6 +221,7 @@ def _cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascad
     return [
         "## The cascade",
         _cascade_promise(verified.solved.promise),
+        *_kept(verified.solved.promise, cascade, heads),
         table(columns, rows),
         "What a stronger tier adds, and what the cascade leaves behind, in points, with 95 % intervals:",
         table(("difference", *heads), steps),
@@ -222,17 +231,22 @@ def _cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascad
     ]
 
 
+def _kept(promise: PromiseFacts | None, cascade: CascadeMetrics, heads: tuple[str, ...]) -> list[str]:
+    """Says how another promise than that of the gap was kept; the gap has a line of its own."""
+    if promise is None or promise.kind is PromiseKind.GAP:
+        return []
+    seen = ", ".join(f"{head} {_percent(cascade.losses[head])}" for head in heads)
+    return [f"On val_test it covers {_percent(cascade.covered)} of the photos, and counts against it: {seen}."]
+
+
 def _cascade_promise(promise: PromiseFacts | None) -> str:
     if promise is None:
         return ""
-    wording = (
-        f"For each decision head, accuracy is at most {promise.epsilon:.1%} below the strongest tier, with probability "
-        f"{1 - promise.delta:.0%} over all of them."
-    )
     if promise.basis is not Basis.TESTED:
         return (
-            f"**{wording}** No thresholds passed their test, so every photo goes straight to the strongest tier, which "
-            f"keeps the promise by its wording. Tested on {promise.test_specimens:,} specimens of val_calib."
+            f"**{promise.wording}** No thresholds passed their test, so every photo goes straight to the strongest "
+            "tier, which keeps the promise by its wording. "
+            f"Tested on {promise.test_specimens:,} specimens of val_calib."
         )
     needs = "; ".join(
         f"{each.epsilon:.2%} would take about {each.labels:,} labels"
@@ -242,7 +256,7 @@ def _cascade_promise(promise: PromiseFacts | None) -> str:
     )
     p_values = ", ".join(f"{head} {value:.3f}" for head, value in promise.p_values.items())
     return (
-        f"**{wording}** Learn-then-Test, fixed sequence, {promise.method} p-values ({p_values}), on "
+        f"**{promise.wording}** Learn-then-Test, fixed sequence, {promise.method} p-values ({p_values}), on "
         f"{promise.test_specimens:,} specimens of val_calib that neither the maps nor the candidates saw; "
         f"{promise.labels_used:,} labels in all, {promise.tried} policies tried. Expected cost "
         f"{promise.cost_ms:.1f} ms. A tighter promise: {needs}."

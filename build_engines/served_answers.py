@@ -16,11 +16,19 @@ from build_engines.cascade import (
     SolvedCascade,
     evidence_of,
     exits_of,
+    is_sure,
     outputs_of_tiers,
     read_solved,
     shared_photos,
 )
-from build_engines.cascade_solver import CascadeEvidence, Estimate, GapPromise, MeasuredPolicy, evidence_from_answers
+from build_engines.cascade_solver import (
+    CascadeEvidence,
+    Estimate,
+    MeasuredPolicy,
+    Promise,
+    PromiseKind,
+    evidence_from_answers,
+)
 from build_engines.cascade_solver.comparators import FIXED_RULE, compare
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.errors import GatesFailedError
@@ -37,6 +45,12 @@ from server.domain.uncertainty import UncertaintyScale
 STEP = "verify"
 CASCADE = "cascade"
 _NORMAL_95 = 1.959963984540054
+
+_COUNTED = {
+    PromiseKind.GAP: "below the strongest tier",
+    PromiseKind.DISAGREEMENT: "unlike the strongest tier's",
+    PromiseKind.SELECTIVE: "wrong where it was sure enough",
+}
 
 DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -74,6 +88,8 @@ class CascadeMetrics:
         accuracies: By way to answer (each tier alone by its id, and `cascade`) and decision head.
         steps: By `<tier> - <tier before>` and decision head, what a stronger tier adds.
         gaps: By decision head, the strongest tier's accuracy minus the cascade's.
+        losses: By decision head, what counts against the promise, of the answers that it covers.
+        covered: The share of answers that the promise covers.
         comparators: Single tiers, a random mix, the fixed rule and the oracle.
         fixed_on_raw: The fixed rule on the engines' own confidences, which nobody calibrated.
     """
@@ -82,6 +98,8 @@ class CascadeMetrics:
     accuracies: dict[str, dict[str, Estimate]]
     steps: dict[str, dict[str, Estimate]]
     gaps: dict[str, Estimate]
+    losses: dict[str, Estimate]
+    covered: Estimate
     comparators: tuple[MeasuredPolicy, ...]
     fixed_on_raw: MeasuredPolicy
 
@@ -217,8 +235,8 @@ def measure_release(
     gates = judge_release(heads, by_tier, least, false_alarms.mean)
     if solved.promise is not None:
         cascade = _cascade(plan, solved, solved.promise, evidence, stops, outputs, photos)
-        gaps = {head: (each.mean, each.low) for head, each in cascade.gaps.items()}
-        gates = (*gates, *judge_cascade(gaps, solved.promise.epsilon))
+        losses = {head: (each.mean, each.low) for head, each in cascade.losses.items()}
+        gates = (*gates, *judge_cascade(losses, solved.promise.epsilon, what=_COUNTED[solved.promise.kind]))
     return VerifiedRelease(tiers, solved, heads, measure(task, raw, photos), tuple(exits), cascade, false_alarms, gates)
 
 
@@ -251,7 +269,7 @@ def _exit(
 def _cascade(
     plan: ReleasePlan,
     solved: SolvedCascade,
-    promise: PromiseFacts,
+    facts: PromiseFacts,
     evidence: CascadeEvidence,
     stops: npt.NDArray[np.int64],
     outputs: Sequence[ServedOutputs],
@@ -269,8 +287,10 @@ def _cascade(
     def by_head(values: DoubleArray) -> dict[str, Estimate]:
         return {head: _share(each[known], groups[known]) for head, each in zip(heads, values, strict=True)}
 
-    labelled = evidence.select(known)
-    gap = GapPromise(promise.epsilon, promise.delta)
+    labelled, promise = evidence.select(known), plan.promise
+    covered = np.ones(len(groups), dtype=bool)
+    if facts.kind is PromiseKind.SELECTIVE:
+        covered = is_sure(plan.task, solved.thresholds, evidence)
     raw = _raw_evidence(plan, outputs, photos, evidence.costs_ms).select(known)
     return CascadeMetrics(
         cost_ms=cost,
@@ -279,9 +299,23 @@ def _cascade(
             f"{second} - {first}": by_head(ways[second] - ways[first]) for first, second in itertools.pairwise(tiers)
         },
         gaps=by_head(right[-1] - own),
-        comparators=compare(labelled, gap, cost_ms=cost.mean),
-        fixed_on_raw=next(each for each in compare(raw, gap, cost_ms=cost.mean) if each.name == FIXED_RULE),
+        losses=_losses(promise, evidence, stops, covered & known if promise.needs_labels else covered, heads),
+        covered=_share(covered, groups),
+        comparators=compare(labelled, promise, cost_ms=cost.mean),
+        fixed_on_raw=next(each for each in compare(raw, promise, cost_ms=cost.mean) if each.name == FIXED_RULE),
     )
+
+
+def _losses(
+    promise: Promise,
+    evidence: CascadeEvidence,
+    stops: npt.NDArray[np.int64],
+    counted: BoolArray,
+    heads: Sequence[str],
+) -> dict[str, Estimate]:
+    """Returns what counts against the promise, by decision head, of the photos that count."""
+    at_exit = np.take_along_axis(promise.losses(evidence), stops[None, None, :], axis=0)[0]
+    return {head: _share(each[counted], evidence.groups[counted]) for head, each in zip(heads, at_exit, strict=True)}
 
 
 def _runs(plan: ReleasePlan, solved: SolvedCascade, tier: str) -> bool:

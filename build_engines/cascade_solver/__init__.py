@@ -15,7 +15,14 @@ from build_engines.cascade_solver.evidence import (
 from build_engines.cascade_solver.exit_policy import ExitPolicy
 from build_engines.cascade_solver.fusion import TierFusion, fit_tier_fusion
 from build_engines.cascade_solver.labels_needed import LabelNeed, labels_needed
-from build_engines.cascade_solver.promise import DisagreementPromise, GapPromise, Promise, SelectivePromise
+from build_engines.cascade_solver.promise import (
+    DisagreementPromise,
+    GapPromise,
+    Promise,
+    PromiseKind,
+    SelectivePromise,
+    kind_of,
+)
 from build_engines.cascade_solver.sequence import ProofMethod
 from build_engines.cascade_solver.solution import Basis, CascadeSolution, Estimate, MeasuredPolicy
 from build_engines.cascade_solver.solve import SolverOptions, solve_cascade
@@ -34,6 +41,7 @@ __all__ = [
     "LabelNeed",
     "MeasuredPolicy",
     "Promise",
+    "PromiseKind",
     "ProofMethod",
     "SelectivePromise",
     "SolverOptions",
@@ -41,6 +49,7 @@ __all__ = [
     "draw_test_items",
     "evidence_from_answers",
     "fit_tier_fusion",
+    "kind_of",
     "labels_needed",
     "solve_cascade",
 ]

@@ -123,6 +123,30 @@ class SelectivePromise:
 Promise = GapPromise | DisagreementPromise | SelectivePromise
 
 
+class PromiseKind(enum.Enum):
+    """The promises by their names."""
+
+    GAP = "gap"
+    """How far each decision head's accuracy may be below the strongest tier's."""
+
+    DISAGREEMENT = "disagreement"
+    """How often a decision head may answer otherwise than the strongest tier; needs no labels."""
+
+    SELECTIVE = "selective"
+    """How often a decision head may be wrong when the cascade is sure enough to answer."""
+
+
+def kind_of(promise: Promise) -> PromiseKind:
+    """Returns the name of a promise."""
+    match promise:
+        case GapPromise():
+            return PromiseKind.GAP
+        case DisagreementPromise():
+            return PromiseKind.DISAGREEMENT
+        case SelectivePromise():
+            return PromiseKind.SELECTIVE
+
+
 def _check(**shares: float) -> None:
     for name, share in shares.items():
         if not 0.0 < share < 1.0:

@@ -130,3 +130,15 @@ def decide(release: Release, tier: TierRelease, policy: CascadePolicy, confidenc
     if tier.tier == policy.max_tier:
         return Decision(heads, StopReason.TIER_LIMIT)
     return Decision(heads, None)
+
+
+def promise_covers(tier: TierRelease, stop_reason: StopReason) -> bool:
+    """Returns whether the release's promise covers an answer that took the release's own path.
+
+    Under a selective promise the last tier has thresholds too, and an answer that missed them is for a person.
+
+    Args:
+        tier: The tier that answered.
+        stop_reason: Why the cascade stopped there; none that degrades.
+    """
+    return not (stop_reason is StopReason.LAST_TIER and tier.may_stop)

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.domain.answer import RecommendationBounds, answer_tier, confidences_to_decide, recommend
-from server.domain.cascade import DEGRADED_REASONS, OWN_PATH, Decision, StopReason, decide, plan_tiers
+from server.domain.cascade import (
+    DEGRADED_REASONS,
+    OWN_PATH,
+    Decision,
+    StopReason,
+    decide,
+    plan_tiers,
+    promise_covers,
+)
 from server.domain.errors import (
     DeadlineExpiredError,
     LoupeError,
@@ -122,8 +130,9 @@ class Router:
             began_s = self._clock.monotonic_s()
             plan = self._plan(request)
             raw, runs, stop_reason = await self._climb(request, plan, deadline)
-            guarantee_applies = plan.is_own and stop_reason not in DEGRADED_REASONS
-            task, meaning = plan.release.task, runs[-1].tier.meaning_of(is_own_exit=guarantee_applies)
+            is_own_exit = plan.is_own and stop_reason not in DEGRADED_REASONS
+            guarantee_applies = is_own_exit and promise_covers(runs[-1].tier, stop_reason)
+            task, meaning = plan.release.task, runs[-1].tier.meaning_of(is_own_exit=is_own_exit)
             best = answer_tier(task, meaning, raw, plan.needed_heads)
             now_s = self._clock.monotonic_s()
             trace = Trace(tuple(runs), stop_reason, guarantee_applies, duration_s=now_s - began_s)

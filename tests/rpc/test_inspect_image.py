@@ -33,7 +33,7 @@ async def test_the_trace_tells_the_way(start_gateway: StartGateway, request_mess
     gateway.engines.answers = {"fast": prediction(0.5, 0.95)}
     trace = (await gateway.client.inspect_image(request_message)).trace
     assert [each.tier for each in trace.tier_runs] == ["fast", "full"]
-    assert (trace.tier, trace.stop_reason) == ("full", prediction_pb2.STOP_REASON_CONFIDENT)
+    assert (trace.tier, trace.stop_reason) == ("full", prediction_pb2.STOP_REASON_LAST_TIER)
     assert trace.guarantee_applies
     assert not trace.degraded
     first = trace.tier_runs[0]

@@ -9,12 +9,19 @@ import pytest
 from builders import TASK
 
 from build_engines.calibrate import CalibratedEngine, fit_calibrators, fit_meaning
-from build_engines.cascade import SolvedCascade, evidence_of, exits_of, solve_on
-from build_engines.cascade_solver import Basis, GapPromise
+from build_engines.cascade import SolvedCascade, evidence_of, exits_of, is_sure, solve_on
+from build_engines.cascade_solver import (
+    Basis,
+    DisagreementPromise,
+    GapPromise,
+    Promise,
+    PromiseKind,
+    SelectivePromise,
+)
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.compile import Candidate, CompiledEngine, choose
 from build_engines.costs import require_rising
-from build_engines.errors import MixedTiersError, PrecisionError
+from build_engines.errors import MixedTiersError, PrecisionError, PromiseOutOfReachError
 from build_engines.served_outputs import ServedOutputs
 
 TIERS = ("fast", "full")
@@ -45,7 +52,7 @@ def world(seed: int, *, noise: dict[str, float] | None = None) -> tuple[list[Ser
     return outputs, HeldOutPhotos("val_calib", LIST, paths, np.arange(COUNT) // 2, labels, {})
 
 
-def solved_in(world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: GapPromise = PROMISE) -> SolvedCascade:
+def solved_in(world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: Promise = PROMISE) -> SolvedCascade:
     """Calibrates both tiers by themselves, and solves their cascade."""
     outputs, photos = world_
     calibrated = tuple(
@@ -123,6 +130,45 @@ def test_a_promise_out_of_reach_sends_everything_to_the_strongest_tier() -> None
     assert solved.promise.basis is Basis.BYPASS
     assert all(threshold > 1 for thresholds in solved.thresholds.values() for threshold in thresholds.values())
     assert set(solved.meanings_at_exit) == {"full"}
+
+
+def test_a_promise_about_disagreement_holds_on_new_photos() -> None:
+    """Without a look at labels, few answers differ from those of the strongest tier."""
+    solved = solved_in(world(1), DisagreementPromise(0.05, 0.1))
+    assert solved.promise is not None
+    assert (solved.promise.kind, solved.promise.basis) == (PromiseKind.DISAGREEMENT, Basis.TESTED)
+    assert solved.promise.labels_used == 0
+    outputs, photos = world(2)
+    stops = stops_in(solved, outputs, photos)
+    for head in TASK.decision_heads:
+        fast, full = (
+            solved.deciders[tier][head].calibrate(each.logits[head]).argmax(axis=1)
+            for tier, each in zip(TIERS, outputs, strict=True)
+        )
+        assert ((stops == 0) & (fast != full)).mean() <= 0.05 + 0.005
+
+
+def test_a_selective_promise_holds_for_the_answers_that_are_sure() -> None:
+    """The last tier has thresholds too; what misses them is left out, and the rest is as seldom wrong as promised."""
+    promise = SelectivePromise(0.06, 0.1, unanswered_cost_ms=100.0)
+    solved = solved_in(world(1), promise)
+    assert solved.promise is not None
+    assert solved.promise.basis is Basis.TESTED
+    assert all(threshold <= 1 for threshold in solved.thresholds["full"].values())
+    outputs, photos = world(2)
+    everything = np.ones(COUNT, dtype=bool)
+    evidence = evidence_of(TASK, TIERS, solved.deciders, outputs, photos, COSTS, is_test=everything)
+    sure, stops = is_sure(TASK, solved.thresholds, evidence), exits_of(TASK, solved.thresholds, evidence)
+    assert 0.2 < sure.mean() < 1
+    at_exit = np.take_along_axis(promise.losses(evidence), stops[None, None, :], axis=0)[0]
+    assert at_exit[:, sure].mean(axis=1).max() <= 0.06 + 0.01
+    assert at_exit[:, ~sure].mean(axis=1).max() > 0.06
+
+
+def test_a_selective_promise_that_nothing_keeps_is_refused() -> None:
+    """Not even the strongest tier errs so seldom: there is nothing to publish, and the error names the cure."""
+    with pytest.raises(PromiseOutOfReachError, match="--epsilon"):
+        solved_in(world(5, noise={"fast": 60.0, "full": 30.0}), SelectivePromise(0.0005, 0.01, unanswered_cost_ms=1.0))
 
 
 def test_a_tier_must_cost_more_than_the_one_before_it() -> None:

@@ -115,7 +115,13 @@ def test_a_release_holds_its_report_and_pictures(ready: ReleasePlan) -> None:
     """People find the page, a diagram a head and the photo beside the release."""
     folder = publish(ready).folder
     names = {each.name for each in folder.iterdir()}
-    assert {"release.json", "report.md", "known_answer_fast.jpg", "reliability_product_type.svg"} <= names
+    assert {
+        "release.json",
+        "report.md",
+        "known_answer_fast.jpg",
+        "reliability_product_type.svg",
+        "bands_and_sets.svg",
+    } <= names
     page = (folder / "report.md").read_text("utf-8")
     assert "| product_type | 420 | 210 |" in page
     assert "loupe-train train cannabis --tier fast\nloupe-build release cannabis --tier fast --number 1" in page

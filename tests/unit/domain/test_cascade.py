@@ -5,7 +5,7 @@ from builders import TASK, make_release, make_tier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.cascade import OWN_PATH, CascadePolicy, StopReason, decide, plan_tiers
+from server.domain.cascade import OWN_PATH, CascadePolicy, StopReason, decide, plan_tiers, promise_covers
 from server.domain.errors import InvalidRequestError, UnknownTierError
 from server.domain.release import Release
 
@@ -33,6 +33,14 @@ def test_the_last_tier_always_stops() -> None:
     """Behind the strongest tier there is nowhere to go."""
     decision = decide(RELEASE, RELEASE.tier("full"), OWN_PATH, {"kind": 0.1, "grade": 0.1})
     assert decision.stop_reason is StopReason.LAST_TIER
+
+
+def test_a_selective_promise_leaves_out_what_its_last_tier_is_unsure_of() -> None:
+    """A last tier with thresholds of its own covers only what reached them; without, it covers all that came so far."""
+    selective = make_tier("full", thresholds={"kind": 0.9, "grade": 0.8})
+    assert promise_covers(selective, StopReason.CONFIDENT)
+    assert not promise_covers(selective, StopReason.LAST_TIER)
+    assert promise_covers(RELEASE.tier("full"), StopReason.LAST_TIER)
 
 
 def test_a_policy_may_limit_the_tier() -> None:

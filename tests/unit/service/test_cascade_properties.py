@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from router_bench import REQUEST, TIERS, Bench
 
-from server.domain.cascade import CascadePolicy
+from server.domain.cascade import OWN_PATH, CascadePolicy, StopReason, plan_tiers
 from server.domain.errors import (
     BackendUnavailableError,
     DeadlineExpiredError,
@@ -81,6 +81,16 @@ REQUESTS = st.builds(
     st.sampled_from([(), ("kind",), ("signs", "grade")]),
 )
 TIMES_S = st.floats(0.01, 5)
+
+
+def is_own_path(release: Release, request: InspectionRequest) -> bool:
+    """Whether nothing in a request changes the release's own path."""
+    return (
+        plan_tiers(release, request.policy) == plan_tiers(release, OWN_PATH)
+        and request.policy.sufficient_confidence is None
+        and request.device_tier is None
+        and (not request.heads or set(request.heads) >= set(TASK.decision_heads))
+    )
 
 
 def release_with(thresholds: Thresholds) -> Release:
@@ -203,13 +213,15 @@ def test_no_path_returns_an_uncalibrated_number(
     behaviours: Mapping[str, Behaviour], thresholds: Thresholds, request: InspectionRequest, time_s: float
 ) -> None:
     """Every confidence and probability of the response went through the calibrator of its head and of its own tier."""
-    outcome, _ = play(Bench(release=release_with(thresholds)), behaviours, request, time_s)
+    release = release_with(thresholds)
+    outcome, _ = play(Bench(release=release), behaviours, request, time_s)
     if isinstance(outcome, Exception):
         return
     answering = outcome.trace.runs[-1].tier
     raw = behaviours[answering.tier].outcome
     assert isinstance(raw, RawPrediction)
-    spoken = answering.meaning_of(is_own_exit=outcome.trace.guarantee_applies)
+    is_unsure_end = outcome.trace.stop_reason is StopReason.LAST_TIER and is_own_path(release, request)
+    spoken = answering.meaning_of(is_own_exit=outcome.trace.guarantee_applies or is_unsure_end)
     for answer in outcome.answers:
         expected = spoken.calibrators[answer.head].calibrate(raw.logits[answer.head]).tolist()
         labels = TASK.head(answer.head).labels
