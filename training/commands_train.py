@@ -23,8 +23,9 @@ from training.evaluate import HeadReport, evaluate
 from training.photo_data import open_splits
 from training.progress import Follow
 from training.recipe import Variant, Views
+from training.refit import refit
 from training.task_file import SPLITS, Split, load_task_file
-from training.train import RunRequest, RunResult, refit, train
+from training.train import RunRequest, RunResult, train
 
 app = typer.Typer(no_args_is_help=True, help="Networks: train and evaluate them.")
 
