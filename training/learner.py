@@ -95,6 +95,11 @@ class Learner(pl.LightningModule):
         """Whether this epoch's photos are of the size at which the network will serve."""
         return self.size_px == self.sizes_px[-1]
 
+    def on_train_epoch_start(self) -> None:
+        """Begins the means anew: a state from the end of an epoch still holds that epoch's."""
+        for mean in self.train_means.values():
+            cast("MeanMetric", mean).reset()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 -- Lightning's signature
         """Returns the loss of a batch of changed photos."""
         images, labels, taught = batch

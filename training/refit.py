@@ -59,4 +59,4 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         duration_s=told.duration_s + time.monotonic() - started,
         trained_share=told.trained_share,
     )
-    return RunResult(folder, checkpoint, ())
+    return RunResult(folder, checkpoint, {})

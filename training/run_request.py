@@ -1,5 +1,6 @@
 """What a run is asked for, and what it leaves behind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,12 +65,12 @@ class RunResult:
     Attributes:
         folder: The sealed folder; gone by now after a dry run.
         checkpoint: What it says.
-        callbacks: Names of the loop's callbacks, in order.
+        callbacks: By name, what each of the loop's callbacks does, in order.
     """
 
     folder: Path
     checkpoint: Checkpoint
-    callbacks: tuple[str, ...]
+    callbacks: Mapping[str, str]
 
 
 def new_run_folder(request: RunRequest) -> Path:

@@ -1,5 +1,6 @@
 """One training run, from a dataset to a sealed checkpoint folder; one that was killed goes on where it was."""
 
+import inspect
 import logging
 import shutil
 import tempfile
@@ -157,7 +158,7 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
     with leader_first():
         if is_leader():
             _seal(folder, request, learner, splits["train"], loop, trained)
-    return RunResult(folder, read_checkpoint(folder), loop.callback_names)
+    return RunResult(folder, read_checkpoint(folder), loop.callbacks)
 
 
 def _splits(request: RunRequest, unfinished: Path, on_photos: Follow) -> dict[Split, PhotoSplit]:
@@ -211,8 +212,9 @@ class _Loop(NamedTuple):
     best: BestAtServedSize
 
     @property
-    def callback_names(self) -> tuple[str, ...]:
-        return tuple(type(each).__name__ for each in cast("list[pl.Callback]", vars(self.trainer)["callbacks"]))
+    def callbacks(self) -> dict[str, str]:
+        kinds = [type(each) for each in cast("list[pl.Callback]", vars(self.trainer)["callbacks"])]
+        return {kind.__name__: inspect.cleandoc(kind.__doc__ or "").partition(".")[0] for kind in kinds}
 
 
 def _loop(unfinished: Path, request: RunRequest, loader: DataLoader[Batch], callbacks: Sequence[pl.Callback]) -> _Loop:
