@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from training.errors import TrainingError
 from training.recipe import NetworkSection
 from training.symmetry import VIEWS, turned, turned_back
 
@@ -19,6 +20,19 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = 1e-6
+
+
+class UnknownBackboneError(TrainingError):
+    """timm has no network of this name."""
+
+    def __init__(self, backbone: str) -> None:
+        """Names it, and a few that are near."""
+        alike = timm.list_models(f"*{backbone.partition('_')[0]}*")[:5]
+        hint = f" Perhaps: {', '.join(alike)}." if alike else ""
+        super().__init__(
+            f"timm has no network {backbone!r}.", cure=f"Name one that timm.list_models() lists as backbone.{hint}"
+        )
+        self.backbone = backbone
 
 
 class HeadShape(NamedTuple):
@@ -216,11 +230,17 @@ def create_backbone(section: NetworkSection) -> nn.Module:
     """Returns timm's network, which answers with its last two feature maps.
 
     A transformer is built for one size of photos; it is told the served one, and that training may also show others.
+
+    Raises:
+        UnknownBackboneError: timm has no such network.
     """
+    if not timm.is_model(section.backbone):
+        raise UnknownBackboneError(section.backbone)
     options: dict[str, Any] = {"pretrained": section.pretrained, "features_only": True, "out_indices": (-2, -1)}
     told = timm.get_pretrained_cfg(section.backbone)
     if told is not None and told.fixed_input_size:
-        options |= {"img_size": section.input_size_px, "dynamic_img_size": True}
+        # timm would leave some of these with their channels last.
+        options |= {"img_size": section.input_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
     backbone: nn.Module = timm.create_model(section.backbone, **options)
     return backbone
 

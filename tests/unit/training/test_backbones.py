@@ -10,7 +10,7 @@ from small_dataset import small_task
 
 from training.checkpoint import build_network, save_program
 from training.loss import MultiHeadLoss
-from training.model import InspectionNetwork, ServedNetwork
+from training.model import InspectionNetwork, ServedNetwork, UnknownBackboneError
 from training.recipe import LossSection, NetworkSection
 from training.task_file import load_task_file
 
@@ -129,6 +129,12 @@ def test_a_network_may_do_without_attention_and_batch_norm() -> None:
     assert not any("BatchNorm1d" in kinds for kinds in heads.values())
     dropouts = {name: head.hidden[-1].p for name, head in trained.heads.items()}  # type: ignore[union-attr, index]
     assert dropouts == {"product_type": 0.1, "quality_grade": 0.1, "attributes": 0.5}
+
+
+def test_a_backbone_that_nobody_has_is_named() -> None:
+    """With those that are near, in place of timm's traceback."""
+    with pytest.raises(UnknownBackboneError, match=r"resnet_fifty.*\n.*resnet"):
+        network("resnet_fifty", 64)
 
 
 def test_pixels_may_be_scaled_as_the_published_weights_want_them() -> None:
