@@ -6,6 +6,7 @@ The leader alone makes folders, prepares photos and seals; the others wait and f
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -64,7 +65,7 @@ def leader_first() -> Iterator[None]:
         dist.barrier()
 
 
-def trainer_devices(recipe: TrainingSection) -> dict[str, int | str]:
+def trainer_devices(recipe: TrainingSection) -> dict[str, Any]:
     """Returns what Lightning is told of devices: one, as many as the recipe says, or torchrun's."""
     if dist.is_torchelastic_launched():
         local = max(1, dist.get_world_size() // _node_count())

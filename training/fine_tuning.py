@@ -73,7 +73,7 @@ def prepare_fine_tuning(network: InspectionNetwork, section: FineTuningSection, 
         network.backbone.requires_grad_(requires_grad=False)
     if section.has_adapters:
         targets = adaptable_modules(network, section)
-        network.backbone = get_peft_model(network.backbone, _config(section, targets, steps=steps))
+        network.backbone = get_peft_model(cast("Any", network.backbone), _config(section, targets, steps=steps))
     return TrainedShare(sum(each.numel() for each in network.parameters() if each.requires_grad), all_weights)
 
 

@@ -101,8 +101,14 @@ def resume(
     """
     join_processes()
     begun = read_unfinished(folder, task_id=request.task.id, tier=request.tier)
-    own = {"seed": begun.seed, "epochs": begun.epochs, "variant": begun.variant, "command": begun.command}
-    same = replace(request, **own, start_from=begun.recipe.start_from)
+    same = replace(
+        request,
+        seed=begun.seed,
+        epochs=begun.epochs,
+        variant=begun.variant,
+        start_from=begun.recipe.start_from,
+        command=begun.command,
+    )
     differences = begun.differences(_record(same))
     if differences:
         raise OtherRunError(folder, differences=differences)
@@ -110,6 +116,7 @@ def resume(
 
 
 def _record(request: RunRequest) -> RunRecord:
+    recipe, network = request.recipe, request.section
     records_by_split(request.data_folder, task_id=request.task.id)
     return RunRecord(
         task_id=request.task.id,
@@ -117,8 +124,8 @@ def _record(request: RunRequest) -> RunRecord:
         variant=request.variant,
         seed=request.seed,
         epochs=request.epochs,
-        recipe=request.recipe,
-        network=request.section,
+        recipe=recipe,
+        network=network,
         index_sha256=file_sha256(request.data_folder / INDEX_NAME),
         command=request.command,
     )
