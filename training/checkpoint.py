@@ -31,12 +31,15 @@ CHECKPOINT_NAME = "checkpoint.json"
 WEIGHTS_NAME = "model.safetensors"
 PROGRAM_NAME = "program.pt2"
 HISTORY_NAME = "history.json"
+LAST_WEIGHTS_NAME = "last.safetensors"
+LAST_NAME = "last.json"
+"""The last epoch beside the best one: its averaged weights before any density was fitted, and its metrics."""
 HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
 """The splits that training never looks at; their photos are listed for the builder."""
 RANGE_PHOTOS_NAME = "range_photos.jsonl"
 RANGE_PHOTOS = 256
 
-_VERSIONED = ("lightning", "numpy", "pillow", "timm", "torch", "torchvision")
+_VERSIONED = ("lightning", "numpy", "peft", "pillow", "timm", "torch", "torchvision")
 _EXPORT_BATCH = 2
 
 
@@ -91,7 +94,8 @@ class Checkpoint(_Part):
         git_commit: The commit of the checkout; with `-dirty` if something was changed; None outside of one.
         command: Trains it again.
         created_utc: ISO 8601.
-        duration_s: Of the whole run.
+        duration_s: Of the whole run, in seconds.
+        trained_share: Of the network's weights, how many were trained, those of adapters counted too; None if unknown.
     """
 
     schema_version: int = 1
@@ -113,6 +117,7 @@ class Checkpoint(_Part):
     command: str
     created_utc: str
     duration_s: float
+    trained_share: float | None = None
 
 
 def save_program(network: InspectionNetwork, path: Path) -> tuple[int, int]:
@@ -130,6 +135,13 @@ def save_program(network: InspectionNetwork, path: Path) -> tuple[int, int]:
 def save_weights(network: InspectionNetwork, path: Path) -> None:
     """Writes the weights as safetensors."""
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+
+
+def save_last_weights(network: InspectionNetwork, folder: Path, *, metrics: Mapping[str, float]) -> None:
+    """Writes the weights of the last epoch and its metrics."""
+    save_weights(network, folder / LAST_WEIGHTS_NAME)
+    told = {"weights": LAST_WEIGHTS_NAME, "metrics": dict(metrics)}
+    (folder / LAST_NAME).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def write_photo_lists(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]]) -> None:

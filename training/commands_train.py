@@ -18,13 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from training.checkpoint import latest_run, load_network, read_checkpoint
+from training.devices import is_leader
 from training.errors import TrainingError
 from training.evaluate import HeadReport, evaluate
 from training.photo_data import open_splits
 from training.progress import Follow
 from training.recipe import Variant, Views
+from training.refit import refit
+from training.resume import latest_unfinished
 from training.task_file import SPLITS, Split, load_task_file
-from training.train import RunRequest, RunResult, refit, train
+from training.train import RunRequest, RunResult, resume, train
 
 app = typer.Typer(no_args_is_help=True, help="Networks: train and evaluate them.")
 
@@ -44,10 +47,15 @@ def train_command(
     runs: RunsOption = Path("runs"),
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="A run's folder, or <task>/<tier>: its backbone's weights are the first.")
+    ] = None,
+    goes_on: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
+    run: Annotated[Path | None, typer.Option(help="With --resume: the run's folder; the newest if not given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Two batches of everything; keeps nothing.")] = False,
 ) -> None:
     """Train one tier of a task."""
-    console = Console()
+    console = Console(quiet=not is_leader())
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with _explained(console):
         request = RunRequest(
@@ -58,11 +66,16 @@ def train_command(
             runs_folder=runs,
             seed=seed,
             epochs=epochs,
+            start_from=start_from,
             dry_run=dry_run,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )
         with _progress(console, "Preparing photos") as on_photos:
-            result = train(request, on_photos=on_photos)
+            if goes_on:
+                folder = run or latest_unfinished(runs, task_id=task, tier=tier)
+                result = resume(folder, request, on_photos=on_photos)
+            else:
+                result = train(request, on_photos=on_photos)
         _show_run(console, result, dry_run=dry_run)
 
 
@@ -182,12 +195,21 @@ def _show_run(console: Console, result: RunResult, *, dry_run: bool) -> None:
     for name, value in sorted(checkpoint.metrics.items()):
         table.add_row(name, f"{value:.4f}")
     console.print(table)
-    console.print(f"Callbacks: {', '.join(result.callbacks)}; {checkpoint.duration_s:.0f} s in all.")
+    console.print(f"{checkpoint.duration_s:.0f} s in all{_share(checkpoint.trained_share)}.")
     if dry_run:
+        callbacks = Table("callback", "what it does", title="The loop, in its order")
+        for name, purpose in result.callbacks.items():
+            callbacks.add_row(name, purpose)
+        console.print(callbacks)
         console.print("Dry run: everything ran, nothing was kept.")
+        console.print(f"Next: [bold]loupe-train train {checkpoint.task_id} --tier {checkpoint.tier}[/bold]")
     else:
         console.print(f"Checkpoint: {result.folder}")
         console.print(f"Next: [bold]loupe-train evaluate {checkpoint.task_id} --tier {checkpoint.tier}[/bold]")
+
+
+def _share(trained_share: float | None) -> str:
+    return "" if trained_share is None else f"; {trained_share:.2%} of the weights trained"
 
 
 def _report_table(reports: tuple[HeadReport, ...], *, title: str) -> Table:

@@ -1,6 +1,7 @@
 """Remembers the metrics of every epoch, as plain numbers."""
 
 import math
+from typing import Any
 
 import lightning.pytorch as pl
 from torch import Tensor
@@ -20,6 +21,14 @@ class History(pl.Callback):
         """Fills the entry of this epoch; Lightning has validated by now."""
         logged = trainer.callback_metrics
         self.epochs[-1] |= {name: float(value) for name, value in logged.items() if isinstance(value, Tensor)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the epochs, for a run that resumes."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes back the epochs of an earlier process."""
+        self.epochs = list(state_dict["epochs"])
 
     def best(self, name: str) -> dict[str, float]:
         """Returns the entry whose metric is least; empty if no epoch has one."""

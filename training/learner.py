@@ -1,11 +1,13 @@
 """What Lightning runs: the network, its loss, its optimiser and its metrics a head. The loop itself is Lightning's."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassF1Score,
@@ -15,8 +17,11 @@ from torchmetrics.classification import (
 )
 
 from server.domain.task import Head, HeadKind, Task
-from training.augmentation import Augmentation, resized
-from training.loss import MultiHeadLoss
+from training.augmentation import Augmentation, PhotoMixing, resized
+from training.class_balance import LabelWeights
+from training.errors import TrainingError
+from training.fine_tuning import orthogonality
+from training.loss import LossTerms, MultiHeadLoss
 from training.model import InspectionNetwork
 from training.photo_data import Batch
 from training.recipe import TrainingSection
@@ -25,11 +30,35 @@ MONITORED = "val_loss"
 """What early stopping and the choice of the checkpoint look at: the weighted log-loss on val_select."""
 
 
+class LossNotFiniteError(TrainingError):
+    """The loss of a batch is no number: training cannot go on."""
+
+    def __init__(self, *, epoch: int, step: int, terms: Mapping[str, float]) -> None:
+        """Keeps the step and which terms failed."""
+        failed = tuple(name for name, value in terms.items() if not math.isfinite(value))
+        super().__init__(
+            f"The loss is not finite at step {step} (epoch {epoch}): {', '.join(failed) or 'the sum of its terms'}.",
+            cure=(
+                "Lower training.learning_rate or training.gradient_clip, or set mixed_precision = false;"
+                " then train again, or go on from the last good state with --resume."
+            ),
+        )
+        self.epoch = epoch
+        self.step = step
+        self.failed = failed
+
+
 class Learner(pl.LightningModule):
     """One network in training."""
 
     def __init__(
-        self, network: InspectionNetwork, task: Task, section: TrainingSection, *, sizes_px: tuple[int, ...]
+        self,
+        network: InspectionNetwork,
+        task: Task,
+        section: TrainingSection,
+        *,
+        sizes_px: tuple[int, ...],
+        label_weights: LabelWeights | None = None,
     ) -> None:
         """Builds what the loop needs.
 
@@ -40,14 +69,20 @@ class Learner(pl.LightningModule):
             sizes_px: The side of the photos in each epoch; the last is the served size. Small photos teach coarse
                 things in a fraction of the time (progressive resizing: Howard, "Training ImageNet in 3 hours for
                 USD 25", 2018; Tan and Le, "EfficientNetV2", 2021).
+            label_weights: How much labels weigh in training; nothing: all alike.
         """
         super().__init__()
         self.network = network
         self.section = section
         self.sizes_px = sizes_px
         kinds = {head.id: head.kind for head in task.heads}
-        self.loss = MultiHeadLoss(section.loss, kinds, teacher_share=section.teacher_share)
+        self.loss = MultiHeadLoss(section.loss, kinds, teacher_share=section.teacher_share, label_weights=label_weights)
         self.augmentation = Augmentation(section.augmentation)
+        self.mixing = PhotoMixing(section.augmentation, kinds, {head.id: len(head.labels) for head in task.heads})
+        # Lightning forgets the running mean of a value when a run is killed; a metric's is part of the state.
+        self.train_means = nn.ModuleDict({name: MeanMetric() for name in ("train_loss", *map(_loss_name, kinds))})
+        for mean in self.train_means.values():
+            cast("MeanMetric", mean).persistent(mode=True)
         self.val_metrics = nn.ModuleDict({head.id: head_metrics(head) for head in task.heads})
 
     @property
@@ -60,18 +95,45 @@ class Learner(pl.LightningModule):
         """Whether this epoch's photos are of the size at which the network will serve."""
         return self.size_px == self.sizes_px[-1]
 
+    def on_train_epoch_start(self) -> None:
+        """Begins the means anew: a state from the end of an epoch still holds that epoch's."""
+        for mean in self.train_means.values():
+            cast("MeanMetric", mean).reset()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 -- Lightning's signature
         """Returns the loss of a batch of changed photos."""
         images, labels, taught = batch
-        outputs = self.network(self.augmentation(resized(images, self.size_px))).heads
-        terms = self.loss(outputs, labels, taught)
-        self.log(
-            "train_loss", terms.total.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images)
-        )
+        changed = self.augmentation(resized(images, self.size_px))
+        changed, labels, taught = self.mixing(changed, labels, taught)
+        terms = self.loss(self.network(changed).heads, labels, taught)
+        self._require_finite(terms)
+        self._follow("train_loss", terms.total, photo_count=len(images))
         for head, loss in terms.heads.items():
-            self.log(f"train_{head}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+            self._follow(_loss_name(head), loss, photo_count=len(images))
         total: Tensor = terms.total
-        return total
+        return total + orthogonality(self.network) if self.section.fine_tuning.method == "adalora" else total
+
+    def _require_finite(self, terms: LossTerms) -> None:
+        if not torch.isfinite(terms.total):
+            heads = {head: float(loss) for head, loss in terms.heads.items()}
+            raise LossNotFiniteError(
+                epoch=self.current_epoch,
+                step=self.global_step,
+                terms={**heads, "uncertainty": float(terms.uncertainty)},
+            )
+
+    def _follow(self, name: str, loss: Tensor, *, photo_count: int) -> None:
+        """Adds a batch to the mean that is logged at the epoch's end."""
+        mean = cast("MeanMetric", self.train_means[name])
+        mean.update(loss.detach(), weight=photo_count)
+        self.log(
+            name,
+            mean,
+            on_step=False,
+            on_epoch=True,
+            metric_attribute=f"train_means.{name}",
+            prog_bar=name == "train_loss",
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 -- Lightning's signature
         """Adds a batch of val_select to the metrics."""
@@ -95,7 +157,10 @@ class Learner(pl.LightningModule):
         """Returns AdamW (no decay on biases and norms) under a cosine schedule with linear warm-up."""
         decayed: list[nn.Parameter] = []
         plain: list[nn.Parameter] = []
+        is_thawed_later = self.section.fine_tuning.unfreeze_after_epochs is not None
         for parameter in self.network.parameters():
+            if not parameter.requires_grad and not is_thawed_later:
+                continue
             (decayed if parameter.ndim > 1 else plain).append(parameter)
         optimiser = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": self.section.weight_decay}, {"params": plain, "weight_decay": 0.0}],
@@ -108,6 +173,10 @@ class Learner(pl.LightningModule):
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=max(1, steps - warmup))
         schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [rising, falling], milestones=[warmup])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _loss_name(head: str) -> str:
+    return f"train_{head}_loss"
 
 
 def head_metrics(head: Head) -> MetricCollection:

@@ -1,4 +1,4 @@
-"""The loss: one term a head over noisy logits, and one that ties the predicted noise to the loss that is really seen.
+"""The loss: terms over noisy logits, for the noise that is predicted, and for confidence that is not earned.
 
 A label that is missing (below 0) counts for nothing; a batch without any label of a head
 gives that head a loss of 0.
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from server.domain.task import HeadKind
 from training.model import HeadOutput
+from training.overconfidence import attribute_errors, calibration_error, category_errors
 from training.recipe import LossSection
 
 
@@ -22,6 +23,7 @@ class LossTerms(NamedTuple):
     total: Tensor
     heads: dict[str, Tensor]
     uncertainty: Tensor
+    overconfidence: Tensor
 
 
 class MultiHeadLoss(nn.Module):
@@ -33,18 +35,30 @@ class MultiHeadLoss(nn.Module):
     is least where the variance equals the loss to expect.
 
     A teacher's probabilities, where there are any, take a share of each head's term (Hinton, Vinyals, Dean, "Distilling
-    the knowledge in a neural network", 2015).
+    the knowledge in a neural network", 2015). Labels weigh alike in evaluation mode: what is watched on val_select is
+    the plain log-loss.
     """
 
-    def __init__(self, section: LossSection, kinds: Mapping[str, HeadKind], *, teacher_share: float = 0.5) -> None:
+    def __init__(
+        self,
+        section: LossSection,
+        kinds: Mapping[str, HeadKind],
+        *,
+        teacher_share: float = 0.5,
+        label_weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Builds the loss.
 
         Args:
             section: Weights and the number of draws.
             kinds: By head id, in the task's order.
             teacher_share: In (0, 1). Of a head's term, where a teacher has spoken.
+            label_weights: By head id, how much labels weigh in training mode. Category: [label_count] float32.
+                Attributes: [label_count, 2] float32, where absent and where present. A head that is missing: all alike.
         """
         super().__init__()
+        for head, weights in (label_weights or {}).items():
+            self.register_buffer(_buffer_name(head), weights, persistent=False)
         self.section = section
         self.teacher_share = teacher_share
         self.kinds = dict(kinds)
@@ -59,40 +73,89 @@ class MultiHeadLoss(nn.Module):
 
         Args:
             outputs: By head id.
-            labels: By head id. Category: [batch] int64, the label's index. Attributes: [batch, label_count]
-                float32, 1 where present, 0 where not. Below 0: missing.
+            labels: By head id. Category: [batch] int64, the label's index, or of mixed photos [batch, label_count]
+                float32, the share of each label. Attributes: [batch, label_count] float32, 1 where present, 0 where
+                not, between for mixed photos. Below 0: missing.
             taught: By head id, [batch, label_count] float32 probabilities of a teacher; NaN where it was not asked.
         """
         taught = taught or {}
         heads: dict[str, Tensor] = {}
-        uncertainties = []
+        uncertainties, errors = [], []
         for head, kind in self.kinds.items():
             output = outputs[head]
-            losses, is_known = self._photo_losses(kind, output, labels[head])
-            heads[head] = _mean_of_known(losses, is_known)
+            targets, is_known = _targets(kind, output, labels[head])
+            each = self._label_losses(kind, output)
+            losses = _photo_losses(kind, each, targets, is_known)
+            heads[head] = _mean_of_known(
+                self._weighed(head, kind, each, targets, is_known, losses), is_known.any(dim=1)
+            )
             if head in taught:
                 learnt = _mean_of_known(*_taught_losses(kind, output, taught[head]))
                 heads[head] = (1 - self.teacher_share) * heads[head] + self.teacher_share * learnt
             attenuated = 0.5 * (losses.detach() * torch.exp(-output.log_variance) + output.log_variance)
-            uncertainties.append(_mean_of_known(attenuated, is_known))
-        uncertainty = torch.stack(uncertainties).mean()
+            uncertainties.append(_mean_of_known(attenuated, is_known.any(dim=1)))
+            errors.append(_overconfidence(kind, output, targets, is_known))
+        uncertainty, overconfidence = torch.stack(uncertainties).mean(), torch.stack(errors).mean()
         weighted = [self.section.head_weights.get(head, 1.0) * loss for head, loss in heads.items()]
-        total = torch.stack(weighted).sum() + self.section.uncertainty_weight * uncertainty
-        return LossTerms(total, heads, uncertainty)
+        total = (
+            torch.stack(weighted).sum()
+            + self.section.uncertainty_weight * uncertainty
+            + self.section.overconfidence_weight * overconfidence
+        )
+        return LossTerms(total, heads, uncertainty, overconfidence)
 
-    def _photo_losses(self, kind: HeadKind, output: HeadOutput, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns [batch] float32 losses and [batch] bool, whether the photo has a label."""
+    def _label_losses(self, kind: HeadKind, output: HeadOutput) -> Tensor:
+        """Returns what each answer would cost a photo, over the noise.
+
+        Returns:
+            Category: [batch, label_count] float32. Attributes: [batch, label_count, 2] float32, absent and present.
+        """
         noise = torch.randn(self.section.logit_samples, *output.logits.shape, device=output.logits.device)
         noisy = output.logits + noise * torch.exp(0.5 * output.log_variance).unsqueeze(1)
         if kind is HeadKind.CATEGORY:
-            is_known = labels >= 0
-            index = labels.clamp_min(0).expand(len(noisy), -1).unsqueeze(2)
-            losses = -_log_mean_exp(noisy.log_softmax(dim=2).gather(2, index).squeeze(2))
-            return losses, is_known
-        known = labels >= 0
-        signs = 2 * labels.clamp_min(0) - 1
-        each = -_log_mean_exp(nn.functional.logsigmoid(noisy * signs)) * known
-        return each.sum(dim=1) / known.sum(dim=1).clamp_min(1), known.any(dim=1)
+            return -_log_mean_exp(noisy.log_softmax(dim=2))
+        both = torch.stack([nn.functional.logsigmoid(-noisy), nn.functional.logsigmoid(noisy)], dim=3)
+        return -_log_mean_exp(both)
+
+    def _weighed(
+        self, head: str, kind: HeadKind, each: Tensor, targets: Tensor, is_known: Tensor, losses: Tensor
+    ) -> Tensor:
+        """Returns [batch] float32 losses, in which rare labels weigh more in training mode."""
+        weights = getattr(self, _buffer_name(head), None)
+        if weights is None or not self.training:
+            return losses
+        return _photo_losses(kind, each * weights, targets, is_known)
+
+
+def _buffer_name(head: str) -> str:
+    return f"weights_of_{head}"
+
+
+def _targets(kind: HeadKind, output: HeadOutput, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns [batch, label_count] float32 shares of each label, and [batch, label_count] bool, whether it is known."""
+    if kind is HeadKind.CATEGORY and labels.ndim == 1:
+        known = (labels >= 0).unsqueeze(1).expand_as(output.logits)
+        return nn.functional.one_hot(labels.clamp_min(0), output.logits.shape[1]).to(output.logits), known
+    return labels.to(output.logits).clamp_min(0), labels >= 0
+
+
+def _photo_losses(kind: HeadKind, each: Tensor, targets: Tensor, is_known: Tensor) -> Tensor:
+    """Returns [batch] float32: what the photos' own labels cost; 0 where none is known."""
+    if kind is HeadKind.CATEGORY:
+        # Not a product: a label that is out of the question may cost infinitely much.
+        return torch.where((targets > 0) & is_known, targets * each, 0.0).sum(dim=1)
+    of_label = (1 - targets) * each[..., 0] + targets * each[..., 1]
+    return (of_label * is_known).sum(dim=1) / is_known.sum(dim=1).clamp_min(1)
+
+
+def _overconfidence(kind: HeadKind, output: HeadOutput, targets: Tensor, is_known: Tensor) -> Tensor:
+    """Returns the calibration error of a head's answers, a scalar; mixed photos have no right answer and stay out."""
+    logits = output.effective_logits
+    is_whole = is_known & ((targets == 0) | (targets == 1))
+    if kind is HeadKind.CATEGORY:
+        chosen = is_whole.all(dim=1)
+        return calibration_error(*category_errors(logits[chosen], targets[chosen].argmax(dim=1)))
+    return calibration_error(*attribute_errors(logits[is_whole], targets[is_whole]))
 
 
 def _taught_losses(kind: HeadKind, output: HeadOutput, chances: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from training.errors import TrainingError
 from training.recipe import NetworkSection
 from training.symmetry import VIEWS, turned, turned_back
 
@@ -19,6 +20,19 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = 1e-6
+
+
+class UnknownBackboneError(TrainingError):
+    """timm has no network of this name."""
+
+    def __init__(self, backbone: str) -> None:
+        """Names it, and a few that are near."""
+        alike = timm.list_models(f"*{backbone.partition('_')[0]}*")[:5]
+        hint = f" Perhaps: {', '.join(alike)}." if alike else ""
+        super().__init__(
+            f"timm has no network {backbone!r}.", cure=f"Name one that timm.list_models() lists as backbone.{hint}"
+        )
+        self.backbone = backbone
 
 
 class HeadShape(NamedTuple):
@@ -84,13 +98,27 @@ class SpatialAttention(nn.Module):
         return pooled, weights.reshape(weights.shape[0], features.shape[2], features.shape[3])
 
 
+class MeanPooling(nn.Module):
+    """Pools a feature map by counting all its places alike."""
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `SpatialAttention` returns; no place weighs more than another."""
+        uniform = torch.full_like(features[:, 0], 1 / (features.shape[2] * features.shape[3]))
+        return features.mean(dim=(2, 3)), uniform
+
+
 class HeadMlp(nn.Module):
     """Answers one question, and says how noisy its logits are."""
 
-    def __init__(self, *, feature_width: int, hidden_width: int, label_count: int, dropout: float) -> None:
+    def __init__(
+        self, *, feature_width: int, hidden_width: int, label_count: int, dropout: float, batch_norm: bool
+    ) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
-            nn.Linear(feature_width, hidden_width), nn.BatchNorm1d(hidden_width), nn.Hardswish(), nn.Dropout(dropout)
+            nn.Linear(feature_width, hidden_width),
+            nn.BatchNorm1d(hidden_width) if batch_norm else nn.Identity(),
+            nn.Hardswish(),
+            nn.Dropout(dropout),
         )
         self.logits = nn.Linear(hidden_width, label_count)
         self.log_variance = nn.Linear(hidden_width, 1)
@@ -156,24 +184,24 @@ class InspectionNetwork(nn.Module):
         super().__init__()
         self.section = section
         self.views = section.views
-        self.register_buffer("mean", 255 * torch.tensor(_IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(_IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
-        self.backbone = timm.create_model(
-            section.backbone, pretrained=section.pretrained, features_only=True, out_indices=(-2, -1)
-        )
+        self.backbone = create_backbone(section)
+        mean, std = _normalisation(section, self.backbone)
+        self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
         width = section.feature_width
         fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
         self.fine = nn.Conv2d(fine_channels, width, 1, bias=False)
         self.coarse = nn.Conv2d(coarse_channels, width, 1, bias=False)
         self.fused = nn.Sequential(nn.BatchNorm2d(width), nn.Hardswish())
-        self.attention = SpatialAttention(width)
+        self.attention = SpatialAttention(width) if section.spatial_attention else MeanPooling()
         self.heads = nn.ModuleDict(
             {
                 head.id: HeadMlp(
                     feature_width=width,
                     hidden_width=section.head_width,
                     label_count=head.label_count,
-                    dropout=section.dropout,
+                    dropout=section.head_dropouts.get(head.id, section.dropout),
+                    batch_norm=section.head_batch_norm,
                 )
                 for head in heads
             }
@@ -196,6 +224,32 @@ class InspectionNetwork(nn.Module):
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(VIEWS[self.views])]
         attention = torch.stack(upright).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
+
+
+def create_backbone(section: NetworkSection) -> nn.Module:
+    """Returns timm's network, which answers with its last two feature maps.
+
+    A transformer is built for one size of photos; it is told the served one, and that training may also show others.
+
+    Raises:
+        UnknownBackboneError: timm has no such network.
+    """
+    if not timm.is_model(section.backbone):
+        raise UnknownBackboneError(section.backbone)
+    options: dict[str, Any] = {"pretrained": section.pretrained, "features_only": True, "out_indices": (-2, -1)}
+    told = timm.get_pretrained_cfg(section.backbone)
+    if told is not None and told.fixed_input_size:
+        # timm would leave some of these with their channels last.
+        options |= {"img_size": section.input_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
+    backbone: nn.Module = timm.create_model(section.backbone, **options)
+    return backbone
+
+
+def _normalisation(section: NetworkSection, backbone: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
+    if section.normalisation == "imagenet":
+        return _IMAGENET_MEAN, _IMAGENET_STD
+    told = cast("Any", backbone).pretrained_cfg
+    return told["mean"], told["std"]
 
 
 class ServedNetwork(nn.Module):

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 from server.domain.task import HeadKind, Task
+from training.batch_order import BatchOrder
 from training.dataset import PhotoRecord, read_records
 from training.errors import TrainingError
 from training.photo_cache import Pixels, open_prepared_photos
@@ -150,13 +151,13 @@ def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None
         shuffle_seed: Seeds the order; None for the order of the split.
     """
     batches = PhotoBatches(split)
-    order = (
-        SequentialSampler(batches)
-        if shuffle_seed is None
-        else RandomSampler(batches, generator=torch.Generator().manual_seed(shuffle_seed))
-    )
-    whole_only = shuffle_seed is not None and len(split) >= batch_size
-    return DataLoader(batches, sampler=BatchSampler(order, batch_size, drop_last=whole_only), batch_size=None)
+    order: Sampler[list[int]]
+    if shuffle_seed is None:
+        order = BatchSampler(SequentialSampler(batches), batch_size, drop_last=False)
+    else:
+        order = BatchOrder(len(split), batch_size=batch_size, seed=shuffle_seed)
+    # A generator of its own: what a loader draws when it starts must not move the generator that training draws from.
+    return DataLoader(batches, sampler=order, batch_size=None, generator=torch.Generator())
 
 
 def iterate_images(split: PhotoSplit, *, batch_size: int) -> Iterator[Tensor]:

@@ -3,9 +3,9 @@
 Schema only: nothing here reads data or builds a model.
 """
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
@@ -15,6 +15,11 @@ _STRIDE = 32
 
 Views = Literal[1, 2, 4, 8]
 """How many symmetries of the square a photo is seen in."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+FineTuningMethod = Literal["full", "frozen_backbone", "adalora", "vera", "ia3"]
+"""What of a network is trained; the last three put adapters into a frozen backbone."""
 
 
 class RecipeSection(BaseModel):
@@ -34,6 +39,15 @@ class NetworkSection(RecipeSection):
     )
     head_width: int = Field(default=128, ge=8, description="Width of the hidden layer of each head.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the last layer of each head.")
+    head_dropouts: dict[str, Share] = Field(default={}, description="By head id, in place of `dropout`.")
+    head_batch_norm: bool = Field(default=True, description="Whether the heads' hidden layers are normalised.")
+    spatial_attention: bool = Field(
+        default=True, description="Whether places are weighed; if not, all count alike, and the map says so."
+    )
+    normalisation: Literal["imagenet", "backbone"] = Field(
+        default="imagenet",
+        description="Mean and spread of the pixels: ImageNet's, or what timm gives for the backbone.",
+    )
     views: Views = Field(
         default=1, description="Symmetries of the square in which the trained network sees a photo; it averages them."
     )
@@ -52,6 +66,33 @@ class StageSection(RecipeSection):
         return max(_STRIDE, round(self.input_share * input_size_px / _STRIDE) * _STRIDE)
 
 
+class FineTuningSection(RecipeSection):
+    """What of a network is trained."""
+
+    method: FineTuningMethod = "full"
+    unfreeze_after_epochs: int | None = Field(
+        default=None, ge=1, description="With frozen_backbone: epochs after which the backbone is trained as well."
+    )
+    target_modules: tuple[str, ...] = Field(
+        default=(),
+        description="Ends of the backbone's module names that get adapters, e.g. qkv; empty for all that can.",
+    )
+    rank: int = Field(
+        default=4, ge=1, description="AdaLoRA: average rank that is left. VeRA: rank of the shared matrices."
+    )
+
+    @model_validator(mode="after")
+    def _unfreezes_what_is_frozen(self) -> Self:
+        if self.unfreeze_after_epochs is not None and self.method != "frozen_backbone":
+            raise ValueError("unfreeze_after_epochs belongs to method = frozen_backbone")
+        return self
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether the method is one of parameter-efficient fine-tuning."""
+        return self.method in ("adalora", "vera", "ia3")
+
+
 class TierTrainingSection(RecipeSection):
     """What a tier does differently from the task's recipe; a field that is not given stays as it is there."""
 
@@ -59,6 +100,10 @@ class TierTrainingSection(RecipeSection):
     mixed_precision: bool | None = None
     teacher: str | None = None
     teacher_share: float | None = Field(default=None, gt=0, lt=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    learning_rate: float | None = Field(default=None, gt=0)
+    fine_tuning: FineTuningSection | None = None
+    start_from: str | None = None
 
 
 class TierSection(RecipeSection):
@@ -73,17 +118,41 @@ class TierSection(RecipeSection):
         return self.demo if variant == "demo" else self.production
 
 
+ClassBalance = Literal["none", "inverse", "effective_number"]
+
+
 class LossSection(RecipeSection):
     """The weights of the loss's terms."""
 
     head_weights: dict[str, float] = Field(description="By head id; a head that is not named has weight 1.")
     uncertainty_weight: float = Field(default=0.2, ge=0)
     logit_samples: int = Field(default=8, ge=1, description="Draws of noisy logits a photo.")
+    overconfidence_weight: float = Field(
+        default=0.0, ge=0, description="Of the gap between confidence and accuracy within a batch."
+    )
+    class_balance: ClassBalance = Field(
+        default="none", description="How much more rare labels weigh than frequent ones in the training loss."
+    )
+    effective_number_beta: float = Field(
+        default=0.999, gt=0, lt=1, description="The nearer to 1, the more effective_number is like inverse."
+    )
+    largest_class_weight: float = Field(
+        default=10.0, ge=1, description="What one label may weigh; its inverse the least."
+    )
 
 
 class AugmentationSection(RecipeSection):
-    """What is changed at random in a training photo, besides flips and quarter turns; shares are of its side."""
+    """What is changed at random in a training photo; shares are of its side and belong to the preset `custom`."""
 
+    preset: Literal["custom", "light", "heavy", "modern"] = Field(
+        default="custom",
+        description="light: small moves and colours. heavy: also perspective, blur and coarse dropout. modern:"
+        " TrivialAugment, and photos mixed with one another. custom: the shares given here.",
+    )
+    symmetries: Literal["square", "mirror", "none"] = Field(
+        default="square", description="Which flips come first: all eight of a square, left and right, or none."
+    )
+    mixed_share: float = Field(default=0.5, ge=0, le=1, description="modern: batches whose photos are mixed.")
     rotation_degrees: float = Field(default=12.0, ge=0, le=180)
     shift_share: float = Field(default=0.06, ge=0, lt=1)
     scale_share: float = Field(default=0.12, ge=0, lt=1)
@@ -117,6 +186,18 @@ class TrainingSection(RecipeSection):
         default=4, ge=1, description="Epochs without a better loss on val_select before it stops."
     )
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
+    state_every_minutes: float = Field(
+        default=5.0, gt=0, description="Between two states inside an epoch, from which a killed run resumes."
+    )
+    state_every_steps: int | None = Field(default=None, ge=1, description="Also after so many steps of an epoch.")
+    devices: int | Literal["auto"] = Field(
+        default="auto", description="Devices of one machine; auto: one, or torchrun's."
+    )
+    strategy: str = Field(default="auto", description="Lightning's: how several devices train one network.")
+    fine_tuning: FineTuningSection = FineTuningSection()
+    start_from: str | None = Field(
+        default=None, description="A run whose backbone's weights are the first: its folder, or `<task>/<tier>`."
+    )
     loss: LossSection
     augmentation: AugmentationSection = AugmentationSection()
 

@@ -1,324 +1,299 @@
-"""One training run, from a dataset to a sealed checkpoint folder."""
+"""One training run, from a dataset to a sealed checkpoint folder; one that was killed goes on where it was."""
 
-import json
+import inspect
+import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
-import numpy as np
-import numpy.typing as npt
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
+from torch.utils.data import DataLoader
 
-from server.domain.task import Task
-from training.checkpoint import (
-    HISTORY_NAME,
-    PROGRAM_NAME,
-    WEIGHTS_NAME,
-    Checkpoint,
-    build_network,
-    describe_data,
-    latest_run,
-    load_network,
-    read_checkpoint,
-    save_program,
-    save_weights,
-    seal,
-    write_photo_lists,
+from training.batch_order import BatchOrder
+from training.checkpoint import build_network, file_sha256, latest_run, read_checkpoint, save_last_weights
+from training.class_balance import label_weights
+from training.dataset import INDEX_NAME
+from training.devices import (
+    ThawingDevicesError,
+    agreed_folder,
+    is_leader,
+    join_processes,
+    leader_first,
+    trainer_devices,
 )
-from training.dataset import PhotoRecord
-from training.density import density_classes, fit_density
-from training.errors import OtherNetworkError
-from training.evaluate import evaluate
+from training.earlier_weights import load_backbone, resolve_start
+from training.fine_tuning import TrainedShare, fine_tuning_callbacks, plain_network, prepare_fine_tuning
 from training.history import History
 from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
-from training.photo_data import PhotoSplit, iterate_images, open_splits, photo_loader, records_by_split
+from training.photo_data import Batch, Chances, PhotoSplit, open_splits, photo_loader, records_by_split
 from training.progress import Follow, unfollowed
-from training.recipe import StageSection, TrainingSection, Variant
+from training.resume import (
+    BEST_FOLDER,
+    STATE_NAME,
+    UNFINISHED_FOLDER,
+    OtherRunError,
+    ResumePoint,
+    RunRecord,
+    begin_run,
+    kept_answers,
+    read_state,
+    read_unfinished,
+    spent_s,
+)
+from training.run_request import RunRequest, RunResult, new_run_folder
+from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, write_checkpoint
 from training.served_size import BestAtServedSize, PatienceAtServedSize
-from training.task_file import Split, TaskFile
+from training.task_file import Split
 from training.teacher import ask_teacher, taught_by
+
+__all__ = ["RunRequest", "RunResult", "resume", "train"]
 
 _EVALUATION_BATCH = 256
 _DRY_BATCHES = 2
-_DENSITY_BATCH = 16
-_DENSITY_PHOTOS = 4_096
 _DRY_DENSITY_PHOTOS = 512
 _DRY_TAUGHT_PHOTOS = 64
-_LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
-_LIGHTNING_FOLDER = "lightning"
+_BEST_NAME = "best"
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What to train.
-
-    Attributes:
-        task: The task file.
-        tier: A tier of the task.
-        variant: Its architecture.
-        data_folder: The dataset.
-        runs_folder: The run's folder is made in `<task>/<tier>/` of it.
-        seed: Replaces the recipe's seed if not None.
-        epochs: Replaces the recipe's epochs if not None.
-        dry_run: Two batches of everything, in a folder that is thrown away.
-        command: What the user typed, for the record.
-    """
-
-    task: TaskFile
-    tier: str
-    variant: Variant
-    data_folder: Path
-    runs_folder: Path
-    seed: int | None = None
-    epochs: int | None = None
-    dry_run: bool = False
-    command: str = "loupe-train train"
-
-    @property
-    def recipe(self) -> TrainingSection:
-        """The tier's recipe with this request's own seed and epochs; asked-for epochs are all of the served size."""
-        epochs = 1 if self.dry_run else self.epochs
-        own = {"seed": self.seed, "stages": None if epochs is None else (StageSection(epochs=epochs),)}
-        recipe = self.task.recipe(self.tier)
-        return recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run left behind.
-
-    Attributes:
-        folder: The sealed folder; gone by now after a dry run.
-        checkpoint: What it says.
-        callbacks: Names of the loop's callbacks, in order.
-    """
-
-    folder: Path
-    checkpoint: Checkpoint
-    callbacks: tuple[str, ...]
-
-
-def train(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
+def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Sequence[pl.Callback] = ()) -> RunResult:
     """Trains one tier.
 
     Args:
         request: What to train.
         on_photos: Follows the photos while their cache is made.
+        callbacks: Join those of the loop.
 
     Raises:
-        TrainingError: The dataset is missing, a split is empty, or the labels do not suffice.
+        TrainingError: The dataset is missing, a split is empty, the labels do not suffice, or the loss is no number.
     """
-    if request.dry_run:
-        with tempfile.TemporaryDirectory() as passing:
-            return _train_into(Path(passing), request, on_photos)
-    return _train_into(_new_folder(request), request, on_photos)
+    join_processes()
+    record = _record(request)
+    if not request.dry_run:
+        return _train_into(_begun(new_run_folder, request, record), request, on_photos, callbacks)
+    with tempfile.TemporaryDirectory() as passing:
+        return _train_into(_begun(lambda _: Path(passing), request, record), request, on_photos, callbacks)
 
 
-def _new_folder(request: RunRequest) -> Path:
-    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = request.runs_folder / request.task.id / request.tier / name
-    folder.mkdir(parents=True)
-    return folder
+def resume(
+    folder: Path, request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Sequence[pl.Callback] = ()
+) -> RunResult:
+    """Goes on with a run that was killed: it ends in the same weights and metrics as one that never was.
+
+    Args:
+        folder: The unfinished run's folder.
+        request: Its task and folders; seed, epochs, variant and first weights are the run's own.
+        on_photos: Follows the photos while their cache is made.
+        callbacks: Join those of the loop.
+
+    Raises:
+        NothingToResumeError: The folder holds no unfinished run.
+        OtherRunError: Data, recipe or network are not those that it was begun with.
+        TrainingError: As for `train`.
+    """
+    join_processes()
+    begun = read_unfinished(folder, task_id=request.task.id, tier=request.tier)
+    same = replace(
+        request,
+        seed=begun.seed,
+        epochs=begun.epochs,
+        variant=begun.variant,
+        start_from=begun.recipe.start_from,
+        command=begun.command,
+    )
+    differences = begun.differences(_record(same))
+    if differences:
+        raise OtherRunError(folder, differences=differences)
+    return _train_into(folder, same, on_photos, callbacks)
 
 
-def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResult:
-    started = time.monotonic()
-    recipe, task = request.recipe, request.task.to_domain()
-    section = request.task.tier(request.tier).network(request.variant)
+def _record(request: RunRequest) -> RunRecord:
+    recipe, network = request.recipe, request.section
+    records_by_split(request.data_folder, task_id=request.task.id)
+    return RunRecord(
+        task_id=request.task.id,
+        tier=request.tier,
+        variant=request.variant,
+        seed=request.seed,
+        epochs=request.epochs,
+        recipe=recipe,
+        network=network,
+        index_sha256=file_sha256(request.data_folder / INDEX_NAME),
+        command=request.command,
+    )
+
+
+def _begun(choose: Callable[[RunRequest], Path], request: RunRequest, record: RunRecord) -> Path:
+    """Returns the folder of a run that begins here, the same in every process."""
+    folder = choose(request) if is_leader() else None
+    if folder is not None:
+        begin_run(folder, record)
+    return agreed_folder(folder)
+
+
+def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks: Sequence[pl.Callback]) -> RunResult:
+    recipe, task, unfinished = request.recipe, request.task.to_domain(), folder / UNFINISHED_FOLDER
     torch.set_num_threads(recipe.threads)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    records = records_by_split(request.data_folder, task_id=task.id)
-    splits = open_splits(
-        request.data_folder, task, splits=_LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
+    with leader_first():
+        splits = _splits(request, unfinished, on_photos)
+    loader = photo_loader(splits["train"], batch_size=recipe.batch_size, shuffle_seed=recipe.seed)
+    is_begun = (unfinished / STATE_NAME).is_file()
+    network, trained = _network(request, steps=recipe.epochs * len(loader), is_begun=is_begun)
+    learner = Learner(
+        network,
+        task,
+        recipe,
+        sizes_px=recipe.sizes_px(request.section.input_size_px),
+        label_weights=label_weights(splits["train"].labels, task, recipe.loss),
     )
-    network = build_network(section, task)
+    loop = _loop(unfinished, request, loader, callbacks)
+    judged = photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None)
+    with warnings.catch_warnings():
+        # Lightning looks for a loader that keeps its place itself; here the order is told where to go on.
+        warnings.filterwarnings("ignore", message=".*dataloader is not resumable")
+        state = str(unfinished / STATE_NAME) if is_begun else None
+        loop.trainer.fit(learner, loader, judged, ckpt_path=state, weights_only=False)
+    with leader_first():
+        if is_leader():
+            _seal(folder, request, learner, splits["train"], loop, trained)
+    return RunResult(folder, read_checkpoint(folder), loop.callbacks)
+
+
+def _splits(request: RunRequest, unfinished: Path, on_photos: Follow) -> dict[Split, PhotoSplit]:
+    """Returns the photos that training looks at, with a teacher's answers if there is one."""
+    size_px = request.section.input_size_px
+    splits = open_splits(
+        request.data_folder, request.task.to_domain(), splits=LOOKED_AT, size_px=size_px, on_progress=on_photos
+    )
+    if request.recipe.teacher is not None:
+        splits["train"] = _taught(splits["train"], request, request.recipe.teacher, unfinished, on_photos)
+    return splits
+
+
+def _network(request: RunRequest, *, steps: int, is_begun: bool) -> tuple[InspectionNetwork, TrainedShare]:
+    """Returns the network as training begins with it; if a state will replace its weights, none is loaded."""
+    recipe = request.recipe
+    section = request.section.model_copy(update={"pretrained": False}) if is_begun else request.section
+    network = build_network(section, request.task.to_domain())
+    network.section = request.section
     # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
     network.views = 1
-    if recipe.teacher is not None:
-        splits["train"] = _taught(splits["train"], request, recipe.teacher, on_photos)
-    learner = Learner(network, task, recipe, sizes_px=recipe.sizes_px(section.input_size_px))
-    history = History()
-    steps = recipe.epochs * (len(splits["train"]) // recipe.batch_size)
-    trainer = _trainer(
-        folder, recipe, history, warmup_steps=round(recipe.warmup_share * steps), dry_run=request.dry_run
-    )
-    trainer.fit(
-        learner,
-        photo_loader(splits["train"], batch_size=recipe.batch_size, shuffle_seed=recipe.seed),
-        photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None),
-    )
-    _restore_best(trainer, learner)
-    network.eval().views = section.views
-    fit_feature_density(
-        network, splits["train"], task, limit=_DRY_DENSITY_PHOTOS if request.dry_run else _DENSITY_PHOTOS
-    )
-    checkpoint = _write_checkpoint(
-        folder,
-        request,
-        network,
-        records,
-        history=history.epochs,
-        metrics=history.best(MONITORED),
-        recipe=recipe,
-        duration_s=time.monotonic() - started,
-    )
-    callbacks = tuple(type(each).__name__ for each in cast("list[pl.Callback]", vars(trainer)["callbacks"]))
-    return RunResult(folder, checkpoint, callbacks)
+    if recipe.start_from is not None and not is_begun:
+        loaded = load_backbone(network, resolve_start(recipe.start_from, runs_folder=request.runs_folder))
+        _log.info("%s: %d tensors of the backbone loaded, %d begin anew", *loaded)
+    trained = prepare_fine_tuning(network, recipe.fine_tuning, steps=steps)
+    _log.info("%s trains %s of %s weights (%.2f %%)", recipe.fine_tuning.method, *trained, 100 * trained.share)
+    return network, trained
 
 
-def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
-    """Gives the newest run's weights the task file's number of views: density, program and metrics are made anew.
-
-    How many views pay is measured on a trained network (`loupe-train evaluate --views`), and wants no new training.
-
-    Args:
-        request: Which tier; its epochs and seed do not matter.
-        on_photos: Follows the photos while their cache is made.
-
-    Raises:
-        TrainingError: There is no run, or its network is another one than the task file's in more than its views.
-    """
-    started = time.monotonic()
-    task = request.task.to_domain()
-    earlier = latest_run(request.runs_folder, task_id=task.id, tier=request.tier)
-    told = read_checkpoint(earlier)
-    section = request.task.tier(request.tier).network(request.variant)
-    if told.network.model_copy(update={"views": section.views}) != section:
-        raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
-    torch.set_num_threads(told.training.threads)
-    network = load_network(earlier, task)
-    network.views, network.section = section.views, section
-    records = records_by_split(request.data_folder, task_id=task.id)
-    splits = open_splits(
-        request.data_folder, task, splits=_LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
-    )
-    fit_feature_density(network, splits["train"], task, limit=_DENSITY_PHOTOS)
-    metrics = {
-        f"val_{report.head}_{name}": value
-        for report in evaluate(network, splits["val_select"], task)
-        for name, value in report.metrics.items()
-    }
-    folder = _new_folder(request)
-    checkpoint = _write_checkpoint(
-        folder,
-        replace(request, command=f"{told.command} && {request.command}"),
-        network,
-        records,
-        history=json.loads((earlier / HISTORY_NAME).read_text("utf-8")),
-        metrics=metrics,
-        recipe=told.training,
-        duration_s=told.duration_s + time.monotonic() - started,
-    )
-    return RunResult(folder, checkpoint, ())
-
-
-def _taught(split: PhotoSplit, request: RunRequest, teacher: str, on_photos: Follow) -> PhotoSplit:
+def _taught(split: PhotoSplit, request: RunRequest, teacher: str, unfinished: Path, on_photos: Follow) -> PhotoSplit:
     """Returns the split with what the newest run of the teaching tier says of it."""
-    chances = ask_teacher(
-        latest_run(request.runs_folder, task_id=request.task.id, tier=teacher),
-        request.task.to_domain(),
-        data_folder=request.data_folder,
-        split="train",
-        limit=_DRY_TAUGHT_PHOTOS if request.dry_run else None,
-        on_photo=on_photos,
+
+    def ask() -> Chances:
+        return ask_teacher(
+            latest_run(request.runs_folder, task_id=request.task.id, tier=teacher),
+            request.task.to_domain(),
+            data_folder=request.data_folder,
+            split="train",
+            limit=_DRY_TAUGHT_PHOTOS if request.dry_run else None,
+            on_photo=on_photos,
+        )
+
+    return taught_by(split, kept_answers(unfinished, ask))
+
+
+class _Loop(NamedTuple):
+    """Lightning's trainer, and those of its callbacks whose state is asked for afterwards."""
+
+    trainer: pl.Trainer
+    history: History
+    best: BestAtServedSize
+
+    @property
+    def callbacks(self) -> dict[str, str]:
+        kinds = [type(each) for each in cast("list[pl.Callback]", vars(self.trainer)["callbacks"])]
+        return {kind.__name__: inspect.cleandoc(kind.__doc__ or "").partition(".")[0] for kind in kinds}
+
+
+def _loop(unfinished: Path, request: RunRequest, loader: DataLoader[Batch], callbacks: Sequence[pl.Callback]) -> _Loop:
+    recipe, history = request.recipe, History()
+    warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * recipe.epochs * len(loader))
+    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED)
+    point = ResumePoint(
+        unfinished,
+        cast("BatchOrder", loader.sampler),
+        every_minutes=recipe.state_every_minutes,
+        every_steps=recipe.state_every_steps,
     )
-    return taught_by(split, chances)
-
-
-def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int) -> None:
-    """Fits the feature density of a trained network, over the combinations of the decision heads' labels.
-
-    Args:
-        network: Its density is fitted in place.
-        split: Training photos.
-        task: The taxonomy.
-        limit: Looks at about so many photos: a shared covariance needs tens a feature, not all.
-    """
-    embeddings: list[npt.NDArray[np.float32]] = []
-    seen = 0
-    with torch.inference_mode():
-        for images in iterate_images(split, batch_size=_DENSITY_BATCH):
-            embeddings.append(network(images).embedding.numpy())
-            seen += len(images)
-            if seen >= limit:
-                break
-    labels = {head: split.labels[head][:seen].astype(np.int64) for head in task.decision_heads}
-    counts = {head: len(task.head(head).labels) for head in task.decision_heads}
-    fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
-
-
-def _trainer(
-    folder: Path, recipe: TrainingSection, history: History, *, warmup_steps: int, dry_run: bool
-) -> pl.Trainer:
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator="auto",
         max_epochs=recipe.epochs,
-        limit_train_batches=_DRY_BATCHES if dry_run else None,
-        limit_val_batches=_DRY_BATCHES if dry_run else None,
+        limit_train_batches=_DRY_BATCHES if request.dry_run else None,
+        limit_val_batches=_DRY_BATCHES if request.dry_run else None,
         num_sanity_val_steps=0,
         gradient_clip_val=recipe.gradient_clip,
         precision="bf16-mixed" if recipe.mixed_precision else "32-true",
         callbacks=[
             # Averaging begins after the warm-up, so that no random weight is part of the average.
-            EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=0 if dry_run else warmup_steps),
+            EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
+            *fine_tuning_callbacks(recipe.fine_tuning),
             PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True),
-            BestAtServedSize(folder / _LIGHTNING_FOLDER, filename="best", monitor=MONITORED, save_weights_only=True),
             history,
             RichProgressBar(leave=True),
+            *callbacks,
+            best,
+            point,
         ],
         logger=False,
         enable_model_summary=False,
-        default_root_dir=folder,
+        use_distributed_sampler=False,
+        **trainer_devices(recipe),
     )
+    if recipe.fine_tuning.unfreeze_after_epochs is not None and trainer.world_size > 1:
+        raise ThawingDevicesError(devices=trainer.world_size)
+    return _Loop(trainer, history, best)
 
 
-def _restore_best(trainer: pl.Trainer, learner: Learner) -> None:
-    """Loads the averaged weights of the best epoch, and removes Lightning's own copy of them."""
-    best = cast("ModelCheckpoint", trainer.checkpoint_callback).best_model_path
-    # Lightning's file keeps the averaged weights under `state_dict`.
-    state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
-    learner.cpu().load_state_dict(state)
-    shutil.rmtree(Path(best).parent)
+def _seal(
+    folder: Path, request: RunRequest, learner: Learner, split: PhotoSplit, loop: _Loop, trained: TrainedShare
+) -> None:
+    """Writes the last and the best weights as safetensors, and all that belongs to them; removes what was unfinished.
+
+    All comes from the last state on disk: the loop may have run in other processes.
+    """
+    unfinished, recipe = folder / UNFINISHED_FOLDER, request.recipe
+    state = read_state(unfinished)
+    loop.history.load_state_dict(state["callbacks"][loop.history.state_key])
+    save_last_weights(_averaged(learner, state), folder, metrics=loop.history.epochs[-1])
+    best = unfinished / BEST_FOLDER / Path(state["callbacks"][loop.best.state_key]["best_model_path"]).name
+    network = _averaged(learner, torch.load(best, weights_only=False, map_location="cpu")).eval()
+    network.views = request.section.views
+    limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS
+    fit_feature_density(network, split, request.task.to_domain(), limit=limit)
+    write_checkpoint(
+        folder,
+        request,
+        network,
+        records_by_split(request.data_folder, task_id=request.task.id),
+        history=loop.history.epochs,
+        metrics=loop.history.best(MONITORED),
+        recipe=recipe,
+        duration_s=spent_s(state),
+        trained_share=trained.share,
+    )
+    shutil.rmtree(unfinished)
 
 
-def _write_checkpoint(
-    folder: Path,
-    request: RunRequest,
-    network: InspectionNetwork,
-    records: Mapping[Split, tuple[PhotoRecord, ...]],
-    *,
-    history: Sequence[Mapping[str, float]],
-    metrics: Mapping[str, float],
-    recipe: TrainingSection,
-    duration_s: float,
-) -> Checkpoint:
-    """Writes all files of a checkpoint, and seals it."""
-    save_weights(network, folder / WEIGHTS_NAME)
-    write_photo_lists(folder, records)
-    (folder / HISTORY_NAME).write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
-    task = request.task.to_domain()
-    facts = {
-        "task_id": task.id,
-        "task_title": task.title,
-        "heads": request.task.heads,
-        "decision_heads": task.decision_heads,
-        "least_accuracies": request.task.gates.least_accuracies,
-        "tier": request.tier,
-        "variant": request.variant,
-        "network": network.section,
-        "training": recipe,
-        "attention_grid": save_program(network, folder / PROGRAM_NAME),
-        "metrics": dict(metrics),
-        "data": describe_data(request.data_folder, records),
-        "command": request.command,
-        "duration_s": round(duration_s, 1),
-    }
-    return seal(folder, facts)
+def _averaged(learner: Learner, state: Mapping[str, Any]) -> InspectionNetwork:
+    """Returns the network with the averaged weights of a state, which Lightning keeps under `state_dict`."""
+    learner.cpu().load_state_dict(state["state_dict"])
+    return plain_network(learner.network)

@@ -16,7 +16,8 @@ from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
 from training.recipe import StageSection
-from training.train import RunRequest, RunResult, refit, train
+from training.refit import refit
+from training.train import RunRequest, RunResult, train
 
 PHOTOS = {"train": 48, "val_select": 24, "val_calib": 8, "val_test": 8}
 
@@ -50,9 +51,11 @@ def finished(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
-    """Weights, program, history and both lists are named by digest, and the loop had what it should."""
+    """Best and last weights, program, history and lists are named by digest, and the loop had what it should."""
     assert set(finished.checkpoint.files) == {
         "history.json",
+        "last.json",
+        "last.safetensors",
         "model.safetensors",
         "program.pt2",
         "range_photos.jsonl",
@@ -62,7 +65,7 @@ def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
     assert finished.checkpoint == read_checkpoint(finished.folder)
     assert {"EMAWeightAveraging", "PatienceAtServedSize", "BestAtServedSize"} <= set(finished.callbacks)
     assert finished.checkpoint.attention_grid == (2, 2)
-    assert not (finished.folder / "lightning").exists()
+    assert not (finished.folder / "unfinished").exists()
 
 
 def test_history_has_an_entry_an_epoch(finished: RunResult) -> None:

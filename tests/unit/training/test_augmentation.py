@@ -1,0 +1,87 @@
+"""What augmentation changes, and how mixed photos take their labels along."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.domain.task import HeadKind
+from training.augmentation import Augmentation, PhotoMixing
+from training.recipe import AugmentationSection
+
+PHOTOS = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+KINDS = {"kind": HeadKind.CATEGORY, "signs": HeadKind.ATTRIBUTES}
+MODERN = AugmentationSection(preset="modern", mixed_share=1.0)
+
+
+@pytest.mark.parametrize("preset", ["light", "heavy", "modern"])
+def test_presets_keep_shape_and_follow_the_seed(preset: str) -> None:
+    """Photos stay uint8 NHWC, are changed, and the seed decides how."""
+    augmentation = Augmentation(AugmentationSection.model_validate({"preset": preset, "photos_a_draw": 2}))
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        results.append(augmentation(PHOTOS))
+    assert results[0].shape == PHOTOS.shape
+    assert results[0].dtype == torch.uint8
+    assert not torch.equal(results[0], PHOTOS)
+    assert torch.equal(results[0], results[1])
+
+
+def test_photos_that_have_an_upright_are_mirrored_only() -> None:
+    """With symmetries = mirror a photo is itself or its mirror image; with none it is itself."""
+    still = {"rotation_degrees": 0, "shift_share": 0, "scale_share": 0, "colour_share": 0}
+    mirrored = Augmentation(AugmentationSection.model_validate({"symmetries": "mirror", **still}))(PHOTOS)
+    kinds = {
+        "same" if torch.equal(one, other) else "mirrored" if torch.equal(one.flip(1), other) else "other"
+        for one, other in zip(PHOTOS, mirrored, strict=True)
+    }
+    assert kinds == {"same", "mirrored"}
+    assert torch.equal(
+        Augmentation(AugmentationSection.model_validate({"symmetries": "none", **still}))(PHOTOS), PHOTOS
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+def test_mixed_labels_say_what_is_in_the_photo(seed: int) -> None:
+    """Each photo is plain, its label its brightness: the mixture's labels give its mean brightness, for every head."""
+    torch.manual_seed(seed)
+    levels = torch.tensor([0, 1, 2, 3])
+    photos = (60 * levels).to(torch.uint8).reshape(4, 1, 1, 1).expand(4, 16, 16, 3).contiguous()
+    signs = torch.stack([levels / 3, 1 - levels / 3], dim=1)
+    mixing = PhotoMixing(MODERN, KINDS, {"kind": 4, "signs": 2})
+    mixed, labels, taught = mixing(photos, {"kind": levels, "signs": signs}, {"kind": torch.eye(4)})
+    brightness = mixed.float().mean(dim=(1, 2, 3))
+    assert torch.allclose(labels["kind"] @ (60.0 * levels), brightness, atol=0.6)
+    assert torch.allclose(labels["signs"][:, 0] * 180, brightness, atol=0.6)
+    assert torch.allclose(labels["kind"].sum(dim=1), torch.ones(4), atol=1e-5)
+    assert torch.allclose(taught["kind"], labels["kind"])
+
+
+def test_a_mixture_lacks_what_one_of_its_photos_lacks() -> None:
+    """A missing label is missing from both mixtures that its photo is part of, and from no other."""
+    torch.manual_seed(0)
+    kind = torch.tensor([0, -1, 1, 2, 0, 1])
+    signs = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    said = torch.full((6, 3), 1 / 3)
+    said[4] = torch.nan
+    _, labels, taught = PhotoMixing(MODERN, KINDS, {"kind": 3, "signs": 2})(
+        PHOTOS, {"kind": kind, "signs": signs}, {"kind": said}
+    )
+    # torchvision mixes each photo with the one before it.
+    assert (labels["kind"] < 0).any(dim=1).tolist() == [False, True, True, False, False, False]
+    assert (labels["signs"][:, 0] < 0).tolist() == [False, False, True, True, False, False]
+    assert not (labels["signs"][:, 1] < 0).any()
+    assert taught["kind"].isnan().any(dim=1).tolist() == [False, False, False, False, True, True]
+
+
+def test_nothing_is_mixed_unless_asked_for() -> None:
+    """Other presets leave labels as they are, and draw nothing."""
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    photos, labels, _ = PhotoMixing(AugmentationSection(), KINDS, {"kind": 3, "signs": 2})(
+        PHOTOS, {"kind": torch.arange(6)}, {}
+    )
+    assert photos is PHOTOS
+    assert labels["kind"].tolist() == list(range(6))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,148 @@
+"""Backbones of all kinds: those that give maps and those that give tokens build, learn and export."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from small_dataset import small_task
+
+from training.checkpoint import build_network, save_program
+from training.loss import MultiHeadLoss
+from training.model import InspectionNetwork, ServedNetwork, UnknownBackboneError
+from training.recipe import LossSection, NetworkSection
+from training.task_file import load_task_file
+
+TASK = small_task().to_domain()
+PRODUCTION = [
+    ("mobilenetv3_large_100", 224),
+    ("vit_tiny_patch16_384", 384),
+    ("tf_efficientnetv2_l", 448),
+    ("mobilenetv2_100", 224),
+    ("resnet50", 224),
+    ("efficientnet_b0", 224),
+    ("vit_tiny_patch16_224", 224),
+    ("swin_tiny_patch4_window7_224", 224),
+]
+
+
+def network(backbone: str, size_px: int, **changes: object) -> InspectionNetwork:
+    """A network with narrow heads."""
+    fields = {"backbone": backbone, "input_size_px": size_px, "feature_width": 16, "head_width": 8, **changes}
+    torch.manual_seed(0)
+    return build_network(NetworkSection.model_validate(fields), TASK)
+
+
+def photos(count: int, size_px: int) -> torch.Tensor:
+    """Noise."""
+    return torch.randint(
+        0, 256, (count, size_px, size_px, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def step(trained: InspectionNetwork, size_px: int) -> float:
+    """Trains one step on two photos; returns the loss."""
+    loss = MultiHeadLoss(LossSection(head_weights={}), {head.id: head.kind for head in TASK.heads})
+    labels = {
+        "product_type": torch.tensor([0, 1]),
+        "quality_grade": torch.tensor([0, 1]),
+        "attributes": torch.zeros(2, 10),
+    }
+    optimiser = torch.optim.AdamW(trained.parameters(), lr=1e-3)
+    total = loss(trained.train()(photos(2, size_px)).heads, labels).total
+    total.backward()
+    optimiser.step()
+    return float(total)
+
+
+def exported(trained: InspectionNetwork, folder: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """Traces, converts to ONNX as the builder does, and returns what onnxruntime answers to three photos."""
+    save_program(trained, folder / "program.pt2")
+    names = list(ServedNetwork(trained).output_names)
+    converted = torch.onnx.export(
+        torch.export.load(folder / "program.pt2"),
+        input_names=["image"],
+        output_names=names,
+        opset_version=18,
+        dynamo=True,
+        verbose=False,
+    )
+    assert converted is not None
+    converted.save(folder / "model.onnx")
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    image = photos(3, trained.section.input_size_px).numpy()
+    return dict(zip(names, session.run(names, {"image": image}), strict=True))
+
+
+def require_parity(trained: InspectionNetwork, folder: Path) -> None:
+    """The exported network answers as the trained one."""
+    answers = exported(trained.eval(), folder)
+    with torch.no_grad():
+        own = ServedNetwork(trained)(photos(3, trained.section.input_size_px))
+    for (name, answer), mine in zip(answers.items(), own, strict=True):
+        assert np.allclose(answer, mine.numpy(), atol=2e-3), name
+
+
+@pytest.mark.parametrize(("backbone", "grid"), [("test_vit", 4), ("swin_tiny_patch4_window7_224", 4)])
+def test_backbones_of_tokens_give_maps(backbone: str, grid: int) -> None:
+    """They are built for the served size, whatever timm's own is, and smaller photos of early epochs pass as well."""
+    trained = network(backbone, 64).eval()
+    with torch.no_grad():
+        assert trained(photos(2, 64)).attention.shape == (2, grid, grid)
+        assert trained(photos(2, 32)).attention.shape == (2, grid // 2, grid // 2)
+
+
+def test_what_is_trained_is_what_is_traced(tmp_path: Path) -> None:
+    """After a step a small network of tokens answers like its traced program, to any number of photos."""
+    trained = network("test_vit", 64)
+    assert np.isfinite(step(trained, 64))
+    assert save_program(trained.eval(), tmp_path / "program.pt2") == (4, 4)
+    with torch.no_grad():
+        own = ServedNetwork(trained)(photos(3, 64))
+        traced = torch.export.load(tmp_path / "program.pt2").module()(photos(3, 64))
+    for mine, other in zip(own, traced, strict=True):
+        assert torch.allclose(mine, other, atol=1e-4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("backbone", "size_px"), PRODUCTION)
+def test_production_networks_learn_and_export_at_their_size(backbone: str, size_px: int, tmp_path: Path) -> None:
+    """Without published weights: one step on two photos, the traced program, and the same answers in onnxruntime."""
+    trained = network(backbone, size_px)
+    assert np.isfinite(step(trained, size_px))
+    require_parity(trained, tmp_path)
+
+
+def test_every_production_variant_is_among_them() -> None:
+    """The task file asks for no network that nobody tried."""
+    sections = [tier.production for tier in load_task_file("cannabis").tiers.values()]
+    assert {(each.backbone, each.input_size_px) for each in sections} <= set(PRODUCTION)
+
+
+def test_a_network_may_do_without_attention_and_batch_norm() -> None:
+    """All places count alike, the served map says so, and each head has its own dropout."""
+    trained = network(
+        "test_efficientnet", 64, spatial_attention=False, head_batch_norm=False, head_dropouts={"attributes": 0.5}
+    ).eval()
+    with torch.no_grad():
+        served = ServedNetwork(trained)(photos(2, 64))[-1]
+    assert torch.equal(served, torch.ones_like(served))
+    heads = {name: [type(each).__name__ for each in head.hidden] for name, head in trained.heads.items()}  # type: ignore[union-attr]
+    assert not any("BatchNorm1d" in kinds for kinds in heads.values())
+    dropouts = {name: head.hidden[-1].p for name, head in trained.heads.items()}  # type: ignore[union-attr, index]
+    assert dropouts == {"product_type": 0.1, "quality_grade": 0.1, "attributes": 0.5}
+
+
+def test_a_backbone_that_nobody_has_is_named() -> None:
+    """With those that are near, in place of timm's traceback."""
+    with pytest.raises(UnknownBackboneError, match=r"resnet_fifty.*\n.*resnet"):
+        network("resnet_fifty", 64)
+
+
+def test_pixels_may_be_scaled_as_the_published_weights_want_them() -> None:
+    """With normalisation = backbone the mean is timm's own; ImageNet's is the default."""
+    own = network("test_vit", 64, normalisation="backbone")
+    assert own.mean.flatten().tolist() == pytest.approx([127.5] * 3)
+    assert network("test_vit", 64).mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])

@@ -1,0 +1,141 @@
+"""What is frozen stays, what is adapted learns, and what is saved is a plain network."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_dataset import small_task, write_small_dataset
+
+from training.checkpoint import build_network, load_network
+from training.earlier_weights import NoCommonWeightsError, load_backbone
+from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
+from training.model import InspectionNetwork
+from training.recipe import FineTuningMethod, FineTuningSection, NetworkSection, StageSection
+from training.train import RunRequest, RunResult, train
+
+PHOTOS = {"train": 32, "val_select": 8, "val_calib": 4, "val_test": 4}
+TASK = small_task()
+ADAPTERS: tuple[FineTuningMethod, ...] = ("adalora", "vera", "ia3")
+
+
+def section(backbone: str = "test_vit") -> NetworkSection:
+    """A tiny network of some backbone."""
+    return NetworkSection(backbone=backbone, input_size_px=32, feature_width=8, head_width=8)
+
+
+def network(backbone: str = "test_vit") -> InspectionNetwork:
+    """The same weights at every call."""
+    torch.manual_seed(0)
+    return build_network(section(backbone), TASK.to_domain())
+
+
+def request(folder: Path, backbone: str, fine_tuning: FineTuningSection, **changes: Any) -> RunRequest:
+    """Two epochs."""
+    recipe = TASK.training.model_copy(
+        update={"stages": (StageSection(epochs=2),), "fine_tuning": fine_tuning, "learning_rate": 0.05, **changes}
+    )
+    tiers = {"fast": TASK.tier("fast").model_copy(update={"demo": section(backbone)})}
+    task = TASK.model_copy(update={"training": recipe, "tiers": tiers})
+    return RunRequest(task, "fast", "demo", data_folder=folder / "data", runs_folder=folder / "runs", seed=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small dataset on disk."""
+    folder = tmp_path_factory.mktemp("fine_tuning")
+    write_small_dataset(folder / "data", photos_a_split=PHOTOS)  # type: ignore[arg-type]
+    return folder
+
+
+def backbone_weights(path: Path) -> dict[str, torch.Tensor]:
+    """What a run saved of its backbone."""
+    return {name: each for name, each in load_file(path).items() if name.startswith("backbone.")}
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_adapters_train_little_and_leave_a_plain_network(folder: Path, method: FineTuningMethod) -> None:
+    """The saved network has the plain architecture, and its backbone learnt something."""
+    asked = request(folder, "test_vit", FineTuningSection(method=method, rank=2))
+    result: RunResult = train(asked)
+    assert result.checkpoint.trained_share is not None
+    assert 0 < result.checkpoint.trained_share < 0.5
+    load_network(result.folder, TASK.to_domain())
+    torch.manual_seed(0)
+    saved = backbone_weights(result.folder / "model.safetensors")
+    assert saved.keys() == {name for name in network().state_dict() if name.startswith("backbone.")}
+    frozen = train(request(folder, "test_vit", FineTuningSection(method="frozen_backbone")))
+    untouched = backbone_weights(frozen.folder / "model.safetensors")
+    changed = {name for name in saved if not torch.equal(saved[name], untouched[name])}
+    assert any("qkv" in name for name in changed)
+    assert not any("norm" in name for name in changed)
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_merged_adapters_answer_like_adapters(method: FineTuningMethod) -> None:
+    """Merging changes no answer, and adapters that have moved change them."""
+    photos = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    adapted = network().eval()
+    before = adapted(photos).embedding
+    prepare_fine_tuning(adapted, FineTuningSection(method=method, rank=2), steps=20)
+    generator = torch.Generator().manual_seed(1)
+    for weight in adapted.backbone.parameters():
+        if weight.requires_grad:
+            weight.data += 0.3 * torch.randn(weight.shape, generator=generator)
+    after = adapted(photos).embedding
+    assert not torch.allclose(before, after, atol=1e-3)
+    assert torch.allclose(plain_network(adapted)(photos).embedding, after, atol=1e-4)
+
+
+def test_a_convolutional_backbone_is_adapted_by_ia3_alone() -> None:
+    """Methods that want linear layers say so; IA3 finds convolutions, and merges into them."""
+    for method in ("adalora", "vera"):
+        with pytest.raises(NothingToAdaptError, match=f"{method} can adapt"):
+            prepare_fine_tuning(network("test_efficientnet"), FineTuningSection(method=method), steps=20)
+    adapted = network("test_efficientnet").eval()
+    prepare_fine_tuning(adapted, FineTuningSection(method="ia3"), steps=20)
+    for weight in adapted.backbone.parameters():
+        if weight.requires_grad:
+            weight.data *= 1.1
+    photos = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    assert torch.allclose(plain_network(adapted)(photos).embedding, adapted(photos).embedding, atol=1e-4)
+
+
+def test_modules_are_chosen_by_the_ends_of_their_names() -> None:
+    """Only what is named gets adapters; a name that nothing has is an error."""
+    adapted = network()
+    prepare_fine_tuning(adapted, FineTuningSection(method="adalora", target_modules=("qkv",)), steps=20)
+    trained = [name for name, weight in adapted.backbone.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all(".qkv." in name for name in trained)
+    with pytest.raises(NothingToAdaptError, match="named attention_of_all"):
+        prepare_fine_tuning(network(), FineTuningSection(method="ia3", target_modules=("attention_of_all",)), steps=20)
+
+
+def test_a_frozen_backbone_keeps_its_statistics_until_it_is_thawed(folder: Path) -> None:
+    """Neither weights nor batch norm's statistics move while it is frozen; from the epoch of thawing on they do."""
+    start = {name: each.clone() for name, each in network("test_efficientnet").state_dict().items()}
+    frozen = train(request(folder, "test_efficientnet", FineTuningSection(method="frozen_backbone")))
+    kept = backbone_weights(frozen.folder / "last.safetensors")
+    moved = {name for name in kept if "running_mean" in name and bool(kept[name].abs().sum())}
+    assert not moved
+    assert all(kept[name].shape == start[name].shape for name in kept)
+    thawing = FineTuningSection(method="frozen_backbone", unfreeze_after_epochs=1)
+    thawed = backbone_weights(train(request(folder, "test_efficientnet", thawing)).folder / "last.safetensors")
+    assert any("running_mean" in name and bool(thawed[name].abs().sum()) for name in thawed)
+    assert any(name.endswith("weight") and not torch.equal(thawed[name], kept[name]) for name in thawed)
+
+
+def test_a_run_begins_with_the_backbone_of_an_earlier_one(folder: Path) -> None:
+    """What fits is loaded and counted, heads begin anew, and another backbone is refused."""
+    earlier = train(request(folder, "test_vit", FineTuningSection()))
+    begun = request(folder, "test_vit", FineTuningSection(method="frozen_backbone"), start_from="cannabis/fast")
+    later = train(begun)
+    before = backbone_weights(earlier.folder / "model.safetensors")
+    after = backbone_weights(later.folder / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    loaded = load_backbone(network(), earlier.folder)
+    assert (loaded.loaded, loaded.anew) == (len(before), len(network().state_dict()) - len(before))
+    with pytest.raises(NoCommonWeightsError, match="test_vit"):
+        load_backbone(network("test_efficientnet"), earlier.folder)

@@ -1,0 +1,62 @@
+"""A trained network in another number of views: its weights stay, what depends on the views is made anew."""
+
+import json
+import time
+from dataclasses import replace
+
+import torch
+
+from training.checkpoint import HISTORY_NAME, latest_run, load_network, read_checkpoint
+from training.errors import OtherNetworkError
+from training.evaluate import evaluate
+from training.photo_data import open_splits, records_by_split
+from training.progress import Follow, unfollowed
+from training.run_request import RunRequest, RunResult, new_run_folder
+from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, write_checkpoint
+
+
+def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
+    """Gives the newest run's weights the task file's number of views: density, program and metrics are made anew.
+
+    How many views pay is measured on a trained network (`loupe-train evaluate --views`), and wants no new training.
+
+    Args:
+        request: Which tier; its epochs and seed do not matter.
+        on_photos: Follows the photos while their cache is made.
+
+    Raises:
+        TrainingError: There is no run, or its network is another one than the task file's in more than its views.
+    """
+    started = time.monotonic()
+    task = request.task.to_domain()
+    earlier = latest_run(request.runs_folder, task_id=task.id, tier=request.tier)
+    told = read_checkpoint(earlier)
+    section = request.task.tier(request.tier).network(request.variant)
+    if told.network.model_copy(update={"views": section.views}) != section:
+        raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
+    torch.set_num_threads(told.training.threads)
+    network = load_network(earlier, task)
+    network.views, network.section = section.views, section
+    records = records_by_split(request.data_folder, task_id=task.id)
+    splits = open_splits(
+        request.data_folder, task, splits=LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
+    )
+    fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS)
+    metrics = {
+        f"val_{report.head}_{name}": value
+        for report in evaluate(network, splits["val_select"], task)
+        for name, value in report.metrics.items()
+    }
+    folder = new_run_folder(request)
+    checkpoint = write_checkpoint(
+        folder,
+        replace(request, command=f"{told.command} && {request.command}"),
+        network,
+        records,
+        history=json.loads((earlier / HISTORY_NAME).read_text("utf-8")),
+        metrics=metrics,
+        recipe=told.training,
+        duration_s=told.duration_s + time.monotonic() - started,
+        trained_share=told.trained_share,
+    )
+    return RunResult(folder, checkpoint, {})

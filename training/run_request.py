@@ -1,0 +1,80 @@
+"""What a run is asked for, and what it leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from training.checkpoint import Checkpoint
+from training.recipe import NetworkSection, StageSection, TrainingSection, Variant
+from training.task_file import TaskFile
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to train.
+
+    Attributes:
+        task: The task file.
+        tier: A tier of the task.
+        variant: Its architecture.
+        data_folder: The dataset.
+        runs_folder: The run's folder is made in `<task>/<tier>/` of it.
+        seed: Replaces the recipe's seed if not None.
+        epochs: Replaces the recipe's epochs if not None.
+        start_from: Replaces the recipe's first weights if not None.
+        dry_run: Two batches of everything, in a folder that is thrown away.
+        command: What the user typed, for the record.
+    """
+
+    task: TaskFile
+    tier: str
+    variant: Variant
+    data_folder: Path
+    runs_folder: Path
+    seed: int | None = None
+    epochs: int | None = None
+    start_from: str | None = None
+    dry_run: bool = False
+    command: str = "loupe-train train"
+
+    @property
+    def section(self) -> NetworkSection:
+        """The architecture."""
+        return self.task.tier(self.tier).network(self.variant)
+
+    @property
+    def runs_of_tier(self) -> Path:
+        """The folder of the tier's runs."""
+        return self.runs_folder / self.task.id / self.tier
+
+    @property
+    def recipe(self) -> TrainingSection:
+        """The tier's recipe with this request's own seed and epochs; asked-for epochs are all of the served size."""
+        epochs = 1 if self.dry_run else self.epochs
+        stages = None if epochs is None else (StageSection(epochs=epochs),)
+        own = {"seed": self.seed, "stages": stages, "start_from": self.start_from}
+        recipe = self.task.recipe(self.tier)
+        return recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The sealed folder; gone by now after a dry run.
+        checkpoint: What it says.
+        callbacks: By name, what each of the loop's callbacks does, in order.
+    """
+
+    folder: Path
+    checkpoint: Checkpoint
+    callbacks: Mapping[str, str]
+
+
+def new_run_folder(request: RunRequest) -> Path:
+    """Makes a folder named by the time."""
+    folder = request.runs_of_tier / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,94 @@
+"""What is done once the loop has ended: the feature density, the traced program, and the sealed folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from server.domain.task import Task
+from training.checkpoint import (
+    HISTORY_NAME,
+    PROGRAM_NAME,
+    WEIGHTS_NAME,
+    Checkpoint,
+    describe_data,
+    save_program,
+    save_weights,
+    seal,
+    write_photo_lists,
+)
+from training.dataset import PhotoRecord
+from training.density import density_classes, fit_density
+from training.model import InspectionNetwork
+from training.photo_data import PhotoSplit, iterate_images
+from training.recipe import TrainingSection
+from training.run_request import RunRequest
+from training.task_file import Split
+
+DENSITY_PHOTOS = 4_096
+LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
+"""The splits that training looks at."""
+
+_DENSITY_BATCH = 16
+
+
+def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int) -> None:
+    """Fits the feature density of a trained network, over the combinations of the decision heads' labels.
+
+    Args:
+        network: Its density is fitted in place.
+        split: Training photos.
+        task: The taxonomy.
+        limit: Looks at about so many photos: a shared covariance needs tens a feature, not all.
+    """
+    embeddings: list[npt.NDArray[np.float32]] = []
+    seen = 0
+    with torch.inference_mode():
+        for images in iterate_images(split, batch_size=_DENSITY_BATCH):
+            embeddings.append(network(images).embedding.numpy())
+            seen += len(images)
+            if seen >= limit:
+                break
+    labels = {head: split.labels[head][:seen].astype(np.int64) for head in task.decision_heads}
+    counts = {head: len(task.head(head).labels) for head in task.decision_heads}
+    fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
+
+
+def write_checkpoint(
+    folder: Path,
+    request: RunRequest,
+    network: InspectionNetwork,
+    records: Mapping[Split, tuple[PhotoRecord, ...]],
+    *,
+    history: Sequence[Mapping[str, float]],
+    metrics: Mapping[str, float],
+    recipe: TrainingSection,
+    duration_s: float,
+    trained_share: float | None = None,
+) -> Checkpoint:
+    """Writes all files of a checkpoint, and seals it."""
+    save_weights(network, folder / WEIGHTS_NAME)
+    write_photo_lists(folder, records)
+    (folder / HISTORY_NAME).write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+    task = request.task.to_domain()
+    facts = {
+        "task_id": task.id,
+        "task_title": task.title,
+        "heads": request.task.heads,
+        "decision_heads": task.decision_heads,
+        "least_accuracies": request.task.gates.least_accuracies,
+        "tier": request.tier,
+        "variant": request.variant,
+        "network": network.section,
+        "training": recipe,
+        "attention_grid": save_program(network, folder / PROGRAM_NAME),
+        "metrics": dict(metrics),
+        "data": describe_data(request.data_folder, records),
+        "command": request.command,
+        "duration_s": round(duration_s, 1),
+        "trained_share": trained_share,
+    }
+    return seal(folder, facts)
