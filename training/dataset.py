@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from training.errors import DatasetMissingError
 from training.task_file import Split
@@ -34,6 +34,10 @@ class PhotoRecord(BaseModel):
     """Latitude in [-90, 90] and longitude in [-180, 180], degrees, if known."""
     taken: str | None = None
     """ISO 8601 day or time at which it was taken, if known."""
+    origin: str | None = None
+    """The photo's name where it came from, if it was not made here."""
+    weight: float = Field(default=1.0, ge=0, le=1)
+    """How far its labels are trusted."""
     labels: dict[str, str | tuple[str, ...]]
     """Head id to its label (category) or to the labels present (attributes)."""
     posteriors: dict[str, tuple[float, ...]] = {}
