@@ -28,7 +28,7 @@ class NearDuplicateSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_distance: int = Field(
-        default=56,
+        default=60,
         ge=0,
         lt=HASH_SIDE**2 // 2,
         description="Bits of 256 in which two near-duplicates may differ; unrelated photos differ in about 128.",
