@@ -58,6 +58,13 @@ class DatasetSummary(BaseModel):
     photos_by_split: dict[Split, int]
     versions: dict[str, str]
     command: str
+    source: str | None = None
+    """What kind of source it was imported from; None if it was rendered."""
+    skipped: dict[str, int] = {}
+    """Photos of the source that were left out, by reason."""
+    one_class_label: str | None = None
+    """The label of what is normal, if a one-class model is to be fitted: on train photos of this label alone, for the
+    other photos of train are defective ones that such a model must not see."""
 
 
 def read_records(folder: Path, *, task_id: str) -> list[PhotoRecord]:

@@ -33,6 +33,7 @@ class PhotoFacts:
 
     Attributes:
         sha256: Of its bytes, in hexadecimal digits.
+        format: `JPEG`, `PNG`, `WEBP` or `HEIF`.
         width_px: As stored, before any EXIF orientation.
         height_px: As stored, before any EXIF orientation.
         brightness: Mean luma of the square that a network sees, in [0, 255].
@@ -42,6 +43,7 @@ class PhotoFacts:
     """
 
     sha256: str
+    format: str
     width_px: int
     height_px: int
     brightness: float
@@ -61,6 +63,7 @@ def look_at(content: bytes) -> PhotoFacts:
     bits = imagehash.phash(square, hash_size=HASH_SIDE, highfreq_factor=_OVERSAMPLING).hash
     return PhotoFacts(
         sha256=sha256(content).hexdigest(),
+        format=header.format,
         width_px=header.width_px,
         height_px=header.height_px,
         brightness=float(luma.mean()),

@@ -212,13 +212,20 @@ def allowed_groups(group_count: int, share: float) -> tuple[int, int]:
     return max(0, int(low) - 1), min(group_count, int(high) + 1)
 
 
-def check_splits(records: Sequence[PhotoRecord], *, shares: SplitShares, pairs: Pairs | None = None) -> None:
+def check_splits(
+    records: Sequence[PhotoRecord],
+    *,
+    shares: SplitShares,
+    pairs: Pairs | None = None,
+    sized: Sequence[PhotoRecord] | None = None,
+) -> None:
     """Refuses a dataset whose splits leak or are of other sizes than they ought to be.
 
     Args:
         records: The whole dataset.
         shares: Of the groups.
         pairs: Near-duplicates, as places in `records`; None if nobody looked.
+        sized: The records whose groups are to have the shares, if not all; none if they had no choice.
 
     Raises:
         SplitLeakError: Something stands on two sides.
@@ -227,7 +234,9 @@ def check_splits(records: Sequence[PhotoRecord], *, shares: SplitShares, pairs: 
     leaks = find_leaks(records, pairs=pairs)
     if leaks:
         raise SplitLeakError(leaks)
-    places = {record.specimen: record.split for record in records}
+    places = {record.specimen: record.split for record in (records if sized is None else sized)}
+    if not places:
+        return
     found = Counter(places.values())
     allowed = {split: allowed_groups(len(places), shares.of(split)) for split in SPLITS}
     if any(not low <= found[split] <= high for split, (low, high) in allowed.items()):
