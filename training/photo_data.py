@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
 
 from server.domain.task import HeadKind, Task
 from training.dataset import PhotoRecord, read_records
@@ -141,22 +149,35 @@ def _rows(arrays: Mapping[str, npt.NDArray[Any]], photos: list[int]) -> dict[str
     return {head: torch.from_numpy(each[photos]) for head, each in arrays.items()}
 
 
-def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None) -> DataLoader[Batch]:
+def photo_loader(
+    split: PhotoSplit,
+    *,
+    batch_size: int,
+    shuffle_seed: int | None,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> DataLoader[Batch]:
     """Returns batches of a split.
 
     Args:
         split: The photos.
         batch_size: Photos in a batch. When shuffled, an incomplete last batch is left out.
         shuffle_seed: Seeds the order; None for the order of the split.
+        weights: [photo_count] float64. How often each photo is drawn, when shuffled: an epoch then has as many draws as
+            photos, with replacement. None for each photo once.
     """
     batches = PhotoBatches(split)
-    order = (
-        SequentialSampler(batches)
-        if shuffle_seed is None
-        else RandomSampler(batches, generator=torch.Generator().manual_seed(shuffle_seed))
-    )
     whole_only = shuffle_seed is not None and len(split) >= batch_size
+    order = _order(batches, shuffle_seed, weights)
     return DataLoader(batches, sampler=BatchSampler(order, batch_size, drop_last=whole_only), batch_size=None)
+
+
+def _order(batches: PhotoBatches, shuffle_seed: int | None, weights: npt.NDArray[np.float64] | None) -> Sampler[int]:
+    if shuffle_seed is None:
+        return SequentialSampler(batches)
+    generator = torch.Generator().manual_seed(shuffle_seed)
+    if weights is None:
+        return RandomSampler(batches, generator=generator)
+    return WeightedRandomSampler(weights.tolist(), len(batches), replacement=True, generator=generator)
 
 
 def iterate_images(split: PhotoSplit, *, batch_size: int) -> Iterator[Tensor]:

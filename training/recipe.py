@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from training.places import SamplingSection
+
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
 
@@ -119,6 +121,7 @@ class TrainingSection(RecipeSection):
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
     loss: LossSection
     augmentation: AugmentationSection = AugmentationSection()
+    sampling: SamplingSection = SamplingSection()
 
     @property
     def epochs(self) -> int:

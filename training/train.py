@@ -40,6 +40,7 @@ from training.history import History
 from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit, iterate_images, open_splits, photo_loader, records_by_split
+from training.photo_weights import sampling_weights
 from training.progress import Follow, unfollowed
 from training.recipe import StageSection, TrainingSection, Variant
 from training.served_size import BestAtServedSize, PatienceAtServedSize
@@ -152,7 +153,12 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     )
     trainer.fit(
         learner,
-        photo_loader(splits["train"], batch_size=recipe.batch_size, shuffle_seed=recipe.seed),
+        photo_loader(
+            splits["train"],
+            batch_size=recipe.batch_size,
+            shuffle_seed=recipe.seed,
+            weights=sampling_weights(splits["train"].records, recipe.sampling),
+        ),
         photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None),
     )
     _restore_best(trainer, learner)
