@@ -20,7 +20,7 @@ from training.sources.feedback import FeedbackSource
 from training.sources.found_photo import Source
 from training.sources.import_dataset import ImportReport, ImportRequest, import_dataset
 from training.sources.local_folder import open_folder
-from training.sources.mvtec import open_mvtec
+from training.sources.mvtec import GOOD, open_mvtec
 from training.sources.read_photos import LEAST_PHOTOS
 from training.task_file import SPLITS, TaskFile, load_task_file
 
@@ -115,7 +115,7 @@ def _open_source(
         case Kind.MVTEC:
             return open_mvtec(Path(path), head=answered, labels=task.head(answered).labels)
         case Kind.DAGM:
-            return DagmSource(Path(path), answered)
+            return DagmSource(Path(path), answered, one_class_label=GOOD)
         case Kind.FEEDBACK:
             return FeedbackSource(Path(path), task.id)
 
@@ -143,10 +143,11 @@ def _show(console: Console, report: ImportReport, request: ImportRequest, *, lea
     if report.rare_labels:
         rare = ", ".join(f"{name} {count}" for name, count in report.rare_labels.items())
         console.print(f"[yellow]Fewer than {least} photos: {rare}.[/yellow]", highlight=False)
-    splits = Table("split", "photos", title=f"{summary.photo_count} photos of {summary.specimen_count} specimens")
+    splits = Table("split", "photos")
     for split in SPLITS:
         splits.add_row(split, str(summary.photos_by_split[split]))
     console.print(splits)
+    console.print(f"{summary.photo_count} photos of {summary.specimen_count} specimens in {request.output}.")
     if report.joined_groups:
         console.print(f"{report.joined_groups} groups were joined to others: photos of both show the same thing.")
     place = "" if request.output == Path("data") / summary.task else f" --data {request.output}"

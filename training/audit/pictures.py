@@ -177,7 +177,7 @@ def _draw_brightness(axis: Axes, *, facts: Sequence[PhotoFacts]) -> None:
 
 def _draw_sizes(axis: Axes, *, facts: Sequence[PhotoFacts]) -> None:
     sizes, counts = np.unique([(each.width_px, each.height_px) for each in facts], axis=0, return_counts=True)
-    areas = 12 + 500 * counts / counts.max()
+    areas = 10 + 500 * counts / counts.sum()
     axis.scatter(sizes[:, 0], sizes[:, 1], s=areas, color=_SPLIT_COLOURS["train"], alpha=0.45, linewidths=0)
     axis.set_xlim(left=0)
     axis.set_ylim(bottom=0)

@@ -98,7 +98,7 @@ def import_dataset(
         TrainingError: The source is not of its kind; nothing is left of it; a photo or a label is bad and the policy is
             to stop; the splits leak or have wrong sizes; or the folder holds a rendered dataset.
     """
-    _refuse_rendered(request.output)
+    _refuse_foreign(request.output, task_id=request.task.id)
     task = request.task.to_domain()
     problems = Problems(request.on_bad)
     found = list(request.source.photos())
@@ -108,7 +108,7 @@ def import_dataset(
     read = without_copies(with_told_splits(read, request.source.split_file), problems=problems)
     read, rare = without_empty_classes(read, task=task, least=request.least_photos, problems=problems)
     if not read:
-        raise NoPhotosError(str(request.output), reasons=problems.skipped())
+        raise NoPhotosError(f"The {request.kind} source", reasons=problems.skipped())
     read = sorted(read, key=lambda each: each.found.name)
     pairs = near_pairs(
         np.stack([each.facts.hash_bits for each in read]),
@@ -133,12 +133,15 @@ def import_dataset(
     return ImportReport(summary, tuple(problems.found), rare, joined, placed)
 
 
-def _refuse_rendered(folder: Path) -> None:
+def _refuse_foreign(folder: Path, *, task_id: str) -> None:
+    """Refuses a folder that holds rendered photos, or another task's."""
     summary = folder / SUMMARY_NAME
     if summary.is_file():
         told = DatasetSummary.model_validate_json(summary.read_text("utf-8"))
-        if told.source is None:
-            raise ForeignDatasetError(folder, found=told.parameters_sha256[:12], wanted="an import")
+        if told.source is None or told.task != task_id:
+            raise ForeignDatasetError(
+                folder, found=f"{told.parameters_sha256[:12]} of {told.task}", wanted=f"an import of {task_id}"
+            )
 
 
 def _earlier_records(request: ImportRequest) -> list[PhotoRecord]:

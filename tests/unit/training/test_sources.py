@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from training.commands_import import app
 from training.dataset import PhotoRecord, read_records
 from training.errors import ForeignDatasetError
 from training.sources.dagm import DagmSource
@@ -473,3 +475,31 @@ def test_the_schema_of_feedback_bounds_trust() -> None:
     assert FeedbackPhoto.model_validate_json(feedback_line(1, weight=0)).weight == 0
     with pytest.raises(ValidationError):
         FeedbackPhoto.model_validate_json(feedback_line(1, weight=-0.1))
+
+
+def test_the_command_imports_and_names_the_next_one(tmp_path: Path) -> None:
+    """Folders of classes become a dataset; what was left out is a table, and the next command is there to type."""
+    for kind, label in enumerate(load_task_file("cannabis").head("product_type").labels):
+        for number in range(4):
+            write(tmp_path / "in" / label / f"{number}.jpg", scene(100 * kind + number))
+    write(tmp_path / "in" / "hash" / "broken.jpg", b"no photo")
+    result = CliRunner().invoke(
+        app, ["cannabis", str(tmp_path / "in"), "--least", "2", "--output", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    assert "20 photos of 20 specimens" in result.output
+    assert "cannot be read" in result.output
+    assert "loupe-train audit cannabis" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["--column", "photo"], ["--head", "colour"], ["--from", "nowhere"]])
+def test_bad_arguments_are_usage_errors(arguments: list[str], tmp_path: Path) -> None:
+    """What cannot be understood ends with code 2 before anything is read."""
+    assert CliRunner().invoke(app, ["cannabis", str(tmp_path), *arguments]).exit_code == 2
+
+
+def test_a_wrong_folder_is_two_lines(tmp_path: Path) -> None:
+    """Cause and cure, and no traceback."""
+    result = CliRunner().invoke(app, ["cannabis", str(tmp_path / "nowhere")])
+    assert result.exit_code == 2
+    assert "Name the folder of the photos." in result.output
