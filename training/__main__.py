@@ -2,10 +2,12 @@
 
 import typer
 
-from training import commands_data, commands_train
+from training import commands_audit, commands_data, commands_import, commands_train
 
-app = typer.Typer(no_args_is_help=True, help="Render data, train tiers and evaluate them.")
+app = typer.Typer(no_args_is_help=True, help="Render or import data, train tiers and evaluate them.")
 app.add_typer(commands_data.app)
+app.add_typer(commands_import.app)
+app.add_typer(commands_audit.app)
 app.add_typer(commands_train.app)
 
 

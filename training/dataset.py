@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from training.errors import DatasetMissingError
 from training.task_file import Split
@@ -34,6 +34,10 @@ class PhotoRecord(BaseModel):
     """Latitude in [-90, 90] and longitude in [-180, 180], degrees, if known."""
     taken: str | None = None
     """ISO 8601 day or time at which it was taken, if known."""
+    origin: str | None = None
+    """The photo's name where it came from, if it was not made here."""
+    weight: float = Field(default=1.0, ge=0, le=1)
+    """How far its labels are trusted."""
     labels: dict[str, str | tuple[str, ...]]
     """Head id to its label (category) or to the labels present (attributes)."""
     posteriors: dict[str, tuple[float, ...]] = {}
@@ -54,6 +58,13 @@ class DatasetSummary(BaseModel):
     photos_by_split: dict[Split, int]
     versions: dict[str, str]
     command: str
+    source: str | None = None
+    """What kind of source it was imported from; None if it was rendered."""
+    skipped: dict[str, int] = {}
+    """Photos of the source that were left out, by reason."""
+    one_class_label: str | None = None
+    """The label of what is normal, if a one-class model is to be fitted: on train photos of this label alone, for the
+    other photos of train are defective ones that such a model must not see."""
 
 
 def read_records(folder: Path, *, task_id: str) -> list[PhotoRecord]:

@@ -142,20 +142,28 @@ def _rows(arrays: Mapping[str, npt.NDArray[Any]], photos: list[int]) -> dict[str
     return {head: torch.from_numpy(each[photos]) for head, each in arrays.items()}
 
 
-def photo_loader(split: PhotoSplit, *, batch_size: int, shuffle_seed: int | None) -> DataLoader[Batch]:
+def photo_loader(
+    split: PhotoSplit,
+    *,
+    batch_size: int,
+    shuffle_seed: int | None,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> DataLoader[Batch]:
     """Returns batches of a split.
 
     Args:
         split: The photos.
         batch_size: Photos in a batch. When shuffled, an incomplete last batch is left out.
         shuffle_seed: Seeds the order; None for the order of the split.
+        weights: [photo_count] float64. How often each photo is drawn, when shuffled: an epoch then has as many draws as
+            photos, with replacement. None for each photo once.
     """
     batches = PhotoBatches(split)
     order: Sampler[list[int]]
     if shuffle_seed is None:
         order = BatchSampler(SequentialSampler(batches), batch_size, drop_last=False)
     else:
-        order = BatchOrder(len(split), batch_size=batch_size, seed=shuffle_seed)
+        order = BatchOrder(len(split), batch_size=batch_size, seed=shuffle_seed, weights=weights)
     # A generator of its own: what a loader draws when it starts must not move the generator that training draws from.
     return DataLoader(batches, sampler=order, batch_size=None, generator=torch.Generator())
 

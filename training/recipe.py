@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from training.places import SamplingSection
+
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
 
@@ -200,6 +202,7 @@ class TrainingSection(RecipeSection):
     )
     loss: LossSection
     augmentation: AugmentationSection = AugmentationSection()
+    sampling: SamplingSection = SamplingSection()
 
     @property
     def epochs(self) -> int:

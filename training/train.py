@@ -33,6 +33,7 @@ from training.history import History
 from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
 from training.photo_data import Batch, Chances, PhotoSplit, open_splits, photo_loader, records_by_split
+from training.photo_weights import sampling_weights
 from training.progress import Follow, unfollowed
 from training.resume import (
     BEST_FOLDER,
@@ -145,7 +146,12 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     with leader_first():
         splits = _splits(request, unfinished, on_photos)
-    loader = photo_loader(splits["train"], batch_size=recipe.batch_size, shuffle_seed=recipe.seed)
+    loader = photo_loader(
+        splits["train"],
+        batch_size=recipe.batch_size,
+        shuffle_seed=recipe.seed,
+        weights=sampling_weights(splits["train"].records, recipe.sampling),
+    )
     is_begun = (unfinished / STATE_NAME).is_file()
     network, trained = _network(request, steps=recipe.epochs * len(loader), is_begun=is_begun)
     learner = Learner(

@@ -1,5 +1,7 @@
 """Photos and labels as arrays, prepared once, and batches in a seeded order."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from training.augmentation import Augmentation, turn_and_flip
 from training.dataset import PhotoRecord
 from training.photo_cache import open_prepared_photos
 from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader
+from training.photo_weights import NothingTrustedError, sampling_weights
+from training.places import SamplingSection
 from training.recipe import AugmentationSection
 from training.task_file import load_task_file
 
@@ -89,6 +93,35 @@ def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:
     assert first_labels(1) == first_labels(1)
     assert first_labels(1) != first_labels(2)
     assert [len(each) for each in first_labels(1)] == [8, 8]
+
+
+def test_photos_are_drawn_by_their_weights(train_split: PhotoSplit) -> None:
+    """A photo of weight 0 is never drawn, one of thrice the weight about thrice as often, and the seed decides when."""
+    weights = np.array([0.0, 3.0] + [1.0] * 18)
+    numbered = replace(train_split, labels={"photo": np.arange(20)})
+
+    def drawn(seed: int) -> list[int]:
+        loader = photo_loader(numbered, batch_size=4, shuffle_seed=seed, weights=weights)
+        return [photo for _ in range(60) for _, labels, _ in loader for photo in labels["photo"].tolist()]
+
+    counts = Counter(drawn(1))
+    assert counts[0] == 0
+    assert counts[1] / (sum(counts[photo] for photo in range(2, 20)) / 18) == pytest.approx(3, abs=0.75)
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_trust_and_place_multiply(dataset: tuple[Path, list[PhotoRecord]]) -> None:
+    """A photo near the target counts five times its trust; alike photos need no weights at all."""
+    records = dataset[1][:4]
+    near, far = {"place": (52.5, 13.4)}, {"place": (0.0, 0.0), "weight": 0.5}
+    mixed = [records[0].model_copy(update=near), records[1].model_copy(update=far)]
+    weights = sampling_weights(mixed, SamplingSection(by_place=True, target_places=((52.5, 13.4),)))
+    assert weights is not None
+    assert weights.tolist() == [5.0, 0.15]
+    assert sampling_weights(records, SamplingSection()) is None
+    with pytest.raises(NothingTrustedError):
+        sampling_weights([records[0].model_copy(update={"weight": 0.0})], SamplingSection())
 
 
 def test_augmentation_keeps_shape_and_type(train_split: PhotoSplit) -> None:

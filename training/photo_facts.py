@@ -1,0 +1,102 @@
+"""What a look at a photo tells without any label: its size, its brightness, and a hash that survives recompression.
+
+Photos are decoded by `server.imaging` alone; one that it refuses has no facts, only the code of the refusal.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from server.domain.errors import PhotoRefusedError
+from server.imaging import prepare, read_header
+from training.progress import Follow, unfollowed
+
+HASH_SIDE = 16
+"""The hash has HASH_SIDE² bits."""
+
+_OVERSAMPLING = 4
+_AT_ONCE = 256
+
+HashBits = npt.NDArray[np.bool_]
+"""[photo_count, HASH_SIDE²] bool."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What one photo shows.
+
+    Attributes:
+        sha256: Of its bytes, in hexadecimal digits.
+        format: `JPEG`, `PNG`, `WEBP` or `HEIF`.
+        width_px: As stored, before any EXIF orientation.
+        height_px: As stored, before any EXIF orientation.
+        brightness: Mean luma of the square that a network sees, in [0, 255].
+        contrast: Standard deviation of that luma, in [0, 127.5].
+        hash_bits: [HASH_SIDE²] bool. The perceptual hash of that square: which low frequencies of its cosine
+            transform lie above their median. Exposure, scale and compression leave most bits as they are.
+    """
+
+    sha256: str
+    format: str
+    width_px: int
+    height_px: int
+    brightness: float
+    contrast: float
+    hash_bits: npt.NDArray[np.bool_]
+
+
+def look_at(content: bytes) -> PhotoFacts:
+    """Decodes one photo and notes what it shows.
+
+    Raises:
+        PhotoRefusedError: The photo is not to be decoded, or cannot be.
+    """
+    header = read_header(content)
+    square = Image.fromarray(prepare(content, size_px=HASH_SIDE * _OVERSAMPLING)).convert("L")
+    luma = np.asarray(square, dtype=np.float64)
+    bits = imagehash.phash(square, hash_size=HASH_SIDE, highfreq_factor=_OVERSAMPLING).hash
+    return PhotoFacts(
+        sha256=sha256(content).hexdigest(),
+        format=header.format,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        brightness=float(luma.mean()),
+        contrast=float(luma.std()),
+        hash_bits=np.asarray(bits, dtype=np.bool_).ravel(),
+    )
+
+
+def look_at_all(
+    photos: Sequence[Callable[[], bytes]], *, workers: int = 2, on_progress: Follow = unfollowed
+) -> list[PhotoFacts | str]:
+    """Looks at many photos, some at a time: decoders work beside each other.
+
+    Args:
+        photos: Each reads the bytes of one photo.
+        workers: Threads.
+        on_progress: Called with (photos done, photos in all).
+
+    Returns:
+        In the order of `photos`: the facts, or the code of the refusal; `MISSING` for a file that cannot be read.
+    """
+    facts: list[PhotoFacts | str] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for first in range(0, len(photos), _AT_ONCE):
+            facts.extend(pool.map(_facts_or_code, photos[first : first + _AT_ONCE]))
+            on_progress(len(facts), len(photos))
+    return facts
+
+
+def _facts_or_code(read: Callable[[], bytes]) -> PhotoFacts | str:
+    try:
+        return look_at(read())
+    except PhotoRefusedError as refusal:
+        return refusal.code
+    except OSError:
+        return "MISSING"
