@@ -2,11 +2,12 @@
 
 import typer
 
-from training import commands_data, commands_train
+from training import commands_data, commands_evaluate, commands_train
 
 app = typer.Typer(no_args_is_help=True, help="Render data, train tiers and evaluate them.")
 app.add_typer(commands_data.app)
 app.add_typer(commands_train.app)
+app.add_typer(commands_evaluate.app)
 
 
 def main() -> None:

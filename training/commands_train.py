@@ -1,4 +1,4 @@
-"""The commands about networks: `loupe-train train` and `loupe-train evaluate`.
+"""The commands that make networks: `loupe-train train` and `loupe-train refit`.
 
 They only read arguments and show results.
 """
@@ -11,22 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, get_args
 
-import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from training.checkpoint import latest_run, load_network, read_checkpoint
 from training.errors import TrainingError
-from training.evaluate import HeadReport, evaluate
-from training.photo_data import open_splits
 from training.progress import Follow
-from training.recipe import Variant, Views
-from training.task_file import SPLITS, Split, load_task_file
+from training.recipe import Variant
+from training.task_file import load_task_file
 from training.train import RunRequest, RunResult, refit, train
 
-app = typer.Typer(no_args_is_help=True, help="Networks: train and evaluate them.")
+app = typer.Typer(no_args_is_help=True, help="Networks: train them.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task, e.g. cannabis.")]
 TierOption = Annotated[str, typer.Option(help="The tier, e.g. fast.")]
@@ -91,41 +87,6 @@ def refit_command(
         _show_run(console, result, dry_run=False)
 
 
-@app.command("evaluate")
-def evaluate_command(
-    task: TaskArgument,
-    *,
-    tier: TierOption = "fast",
-    split: Annotated[str, typer.Option(help="train, val_select, val_calib or val_test.")] = "val_test",
-    checkpoint: Annotated[Path | None, typer.Option(help="A run's folder; the newest if not given.")] = None,
-    views: Annotated[int | None, typer.Option(help="1, 2, 4 or 8, in place of the checkpoint's own.")] = None,
-    data: DataOption = None,
-    runs: RunsOption = Path("runs"),
-) -> None:
-    """Report, head by head, what a trained network is worth."""
-    console = Console()
-    wanted = _split(split)
-    with _explained(console):
-        domain_task = load_task_file(task).to_domain()
-        folder = checkpoint or latest_run(runs, task_id=task, tier=tier)
-        section, recipe = read_checkpoint(folder).network, read_checkpoint(folder).training
-        torch.set_num_threads(recipe.threads)
-        with _progress(console, "Preparing photos") as on_photos:
-            splits = open_splits(
-                data or Path("data") / task,
-                domain_task,
-                splits=[wanted],
-                size_px=section.input_size_px,
-                on_progress=on_photos,
-            )
-        with console.status(f"Evaluating on {split}"):
-            network = load_network(folder, domain_task)
-            network.views = network.views if views is None else _views(views)
-            reports = evaluate(network, splits[wanted], domain_task)
-        console.print(_report_table(reports, title=f"{folder} on {split}"))
-        console.print(f"Next: [bold]loupe-build release {task}[/bold]")
-
-
 @contextmanager
 def _explained(console: Console) -> Iterator[None]:
     """Turns a typed error into two lines and exit code 2."""
@@ -162,20 +123,6 @@ def _variant(name: str) -> Variant:
     raise typer.BadParameter(f"{name!r} is neither demo nor production")
 
 
-def _views(count: int) -> Views:
-    for each in get_args(Views):
-        if each == count:
-            return each  # type: ignore[no-any-return]
-    raise typer.BadParameter(f"{count} is none of {', '.join(map(str, get_args(Views)))}")
-
-
-def _split(name: str) -> Split:
-    for each in SPLITS:
-        if each == name:
-            return each
-    raise typer.BadParameter(f"{name!r} is none of {', '.join(SPLITS)}")
-
-
 def _show_run(console: Console, result: RunResult, *, dry_run: bool) -> None:
     checkpoint = result.checkpoint
     table = Table("metric on val_select", "value", title=f"{checkpoint.task_id} / {checkpoint.tier}")
@@ -188,22 +135,3 @@ def _show_run(console: Console, result: RunResult, *, dry_run: bool) -> None:
     else:
         console.print(f"Checkpoint: {result.folder}")
         console.print(f"Next: [bold]loupe-train evaluate {checkpoint.task_id} --tier {checkpoint.tier}[/bold]")
-
-
-def _report_table(reports: tuple[HeadReport, ...], *, title: str) -> Table:
-    table = Table("head", "photos", "accuracy", "best possible", "macro F1", "MCC", "log-loss", title=title)
-    for report in reports:
-        metrics = report.metrics
-        table.add_row(
-            report.head,
-            str(report.photo_count),
-            f"{metrics['accuracy']:.2%}",
-            "" if report.best_accuracy is None else f"{report.best_accuracy:.2%}",
-            f"{metrics['f1']:.3f}",
-            f"{metrics['mcc']:.3f}" if "mcc" in metrics else "",
-            f"{metrics['log_loss']:.4f}",
-            style="bold",
-        )
-        for label, accuracy in report.label_accuracies.items():
-            table.add_row(f"  {label}", "", f"{accuracy:.2%}", "", "", "", "")
-    return table
