@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from training.checkpoint import latest_run
+from training.console import explained, progress_bar
 from training.evaluate import HeadReport
 from training.recipe import Views
-from training.report.evaluation import Evaluation, EvaluationRequest, measure
+from training.report.evaluation import Evaluation, EvaluationRequest, headline_metrics, measure
 from training.report.page import write_page
-from training.task_file import load_task_file
-from training.terminal import chosen_split, explained, progress_bar
+from training.task_file import SPLITS, Split, load_task_file
+from training.tracking import MlflowOption, NoMlflowOption, local_uri, track_evaluation
 
 app = typer.Typer(no_args_is_help=True, help="Trained networks: what they are worth.")
 
@@ -42,10 +43,12 @@ def evaluate_command(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The dataset's folder; data/<task> if not given.")] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
+    mlflow: MlflowOption = None,
+    no_mlflow: NoMlflowOption = False,
 ) -> None:
     """Report, head by head, what a trained network is worth, and write it as a page with pictures."""
     console = Console()
-    wanted = chosen_split(split)
+    wanted = _split(split)
     with explained(console):
         request = EvaluationRequest(
             folder=checkpoint or latest_run(runs, task_id=task, tier=tier),
@@ -61,10 +64,20 @@ def evaluate_command(
             evaluation = measure(request, on_prepared=prepared, on_asked=asked)
         with console.status("Drawing"):
             page = write_page(evaluation, output or Path("reports") / task / tier)
+        if not no_mlflow:
+            figures = headline_metrics(evaluation)
+            track_evaluation(mlflow or local_uri(runs), request.folder, metrics=figures, page_folder=page.parent)
     console.print(_report_table(evaluation.reports, title=f"{request.folder} on {split}"))
     console.print(_doubts_table(evaluation))
     console.print(f"Page: {page}")
     console.print(f"Next: [bold]loupe-build release {task}[/bold]")
+
+
+def _split(name: str) -> Split:
+    for each in SPLITS:
+        if each == name:
+            return each
+    raise typer.BadParameter(f"{name!r} is none of {', '.join(SPLITS)}")
 
 
 def _views(count: int) -> Views:

@@ -20,6 +20,7 @@ from training.errors import TrainingError
 from training.progress import Follow
 from training.recipe import Variant
 from training.task_file import load_task_file
+from training.tracking import MlflowOption, NoMlflowOption, local_uri, tracked_run
 from training.train import RunRequest, RunResult, refit, train
 
 app = typer.Typer(no_args_is_help=True, help="Networks: train them.")
@@ -41,6 +42,8 @@ def train_command(
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Two batches of everything; keeps nothing.")] = False,
+    mlflow: MlflowOption = None,
+    no_mlflow: NoMlflowOption = False,
 ) -> None:
     """Train one tier of a task."""
     console = Console()
@@ -57,8 +60,10 @@ def train_command(
             dry_run=dry_run,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )
-        with _progress(console, "Preparing photos") as on_photos:
-            result = train(request, on_photos=on_photos)
+        uri = None if no_mlflow or dry_run else mlflow or local_uri(runs)
+        with _progress(console, "Preparing photos") as on_photos, tracked_run(uri, request) as tracker:
+            result = train(request, on_photos=on_photos, callbacks=tracker.callbacks)
+            tracker.keep(result)
         _show_run(console, result, dry_run=dry_run)
 
 

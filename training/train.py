@@ -106,20 +106,21 @@ class RunResult:
     callbacks: tuple[str, ...]
 
 
-def train(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
+def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Sequence[pl.Callback] = ()) -> RunResult:
     """Trains one tier.
 
     Args:
         request: What to train.
         on_photos: Follows the photos while their cache is made.
+        callbacks: Join those of the loop.
 
     Raises:
         TrainingError: The dataset is missing, a split is empty, or the labels do not suffice.
     """
     if request.dry_run:
         with tempfile.TemporaryDirectory() as passing:
-            return _train_into(Path(passing), request, on_photos)
-    return _train_into(_new_folder(request), request, on_photos)
+            return _train_into(Path(passing), request, on_photos, callbacks)
+    return _train_into(_new_folder(request), request, on_photos, callbacks)
 
 
 def _new_folder(request: RunRequest) -> Path:
@@ -129,7 +130,7 @@ def _new_folder(request: RunRequest) -> Path:
     return folder
 
 
-def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResult:
+def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks: Sequence[pl.Callback]) -> RunResult:
     started = time.monotonic()
     recipe, task = request.recipe, request.task.to_domain()
     section = request.task.tier(request.tier).network(request.variant)
@@ -148,7 +149,12 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow) -> RunResu
     history = History()
     steps = recipe.epochs * (len(splits["train"]) // recipe.batch_size)
     trainer = _trainer(
-        folder, recipe, history, warmup_steps=round(recipe.warmup_share * steps), dry_run=request.dry_run
+        folder,
+        recipe,
+        history,
+        warmup_steps=round(recipe.warmup_share * steps),
+        dry_run=request.dry_run,
+        callbacks=callbacks,
     )
     trainer.fit(
         learner,
@@ -256,7 +262,13 @@ def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Tas
 
 
 def _trainer(
-    folder: Path, recipe: TrainingSection, history: History, *, warmup_steps: int, dry_run: bool
+    folder: Path,
+    recipe: TrainingSection,
+    history: History,
+    *,
+    warmup_steps: int,
+    dry_run: bool,
+    callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     return pl.Trainer(
         accelerator="auto",
@@ -273,6 +285,7 @@ def _trainer(
             BestAtServedSize(folder / _LIGHTNING_FOLDER, filename="best", monitor=MONITORED, save_weights_only=True),
             history,
             RichProgressBar(leave=True),
+            *callbacks,
         ],
         logger=False,
         enable_model_summary=False,

@@ -1,5 +1,6 @@
-"""What every command shows alike: errors as cause and cure, and a bar on long work."""
+"""How commands speak: a bar for what takes long, two lines for what went wrong, and warnings in yellow."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,22 +10,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from training.errors import TrainingError
 from training.progress import Follow
-from training.task_file import SPLITS, Split
 
 
 @contextmanager
 def explained(console: Console) -> Iterator[None]:
-    """Turns a typed error into its two lines, cause and cure, and exit code 2."""
-    try:
-        yield
-    except TrainingError as error:
-        console.print(f"[red]{error.cause}[/red]\n{error.cure}", highlight=False)
-        raise typer.Exit(2) from error
+    """Turns a typed error into its two lines, cause and cure, and exit code 2; shows warnings when all is done."""
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            yield
+        except TrainingError as error:
+            console.print(f"[red]{error.cause}[/red]\n{error.cure}", highlight=False)
+            raise typer.Exit(2) from error
+        finally:
+            for warning in caught:
+                console.print(f"[yellow]{warning.message}[/yellow]", highlight=False)
 
 
 @contextmanager
 def progress_bar(console: Console, what: str) -> Iterator[Follow]:
-    """Shows a bar from the first call until all is done; work that never calls shows nothing."""
+    """Shows a bar from the first call until all is done."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console)
     task = bar.add_task(what, total=None)
@@ -39,11 +43,3 @@ def progress_bar(console: Console, what: str) -> Iterator[Follow]:
         yield follow
     finally:
         bar.stop()
-
-
-def chosen_split(name: str) -> Split:
-    """Returns the split of this name; a usage error if there is none."""
-    for each in SPLITS:
-        if each == name:
-            return each
-    raise typer.BadParameter(f"{name!r} is none of {', '.join(SPLITS)}")
