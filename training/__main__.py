@@ -2,12 +2,14 @@
 
 import typer
 
-from training import commands_data, commands_evaluate, commands_train
+from training import commands_cross_validate, commands_data, commands_evaluate, commands_one_class, commands_train
 
 app = typer.Typer(no_args_is_help=True, help="Render data, train tiers and evaluate them.")
 app.add_typer(commands_data.app)
 app.add_typer(commands_train.app)
 app.add_typer(commands_evaluate.app)
+app.add_typer(commands_one_class.app)
+app.add_typer(commands_cross_validate.app)
 
 
 def main() -> None:
