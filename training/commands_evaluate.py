@@ -1,8 +1,9 @@
-"""The command about trained networks: `loupe-train evaluate`.
+"""The commands about trained networks: `loupe-train evaluate` and `loupe-train newest`.
 
 It only reads arguments and shows results.
 """
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.checkpoint import latest_run
+from training.checkpoint import CHECKPOINT_NAME, file_sha256, latest_run
 from training.console import explained, progress_bar
 from training.evaluate import HeadReport
 from training.recipe import Views
@@ -71,6 +72,26 @@ def evaluate_command(
     console.print(_doubts_table(evaluation))
     console.print(f"Page: {page}")
     console.print(f"Next: [bold]loupe-build release {task}[/bold]")
+
+
+@app.command("newest")
+def newest_command(
+    task: Annotated[str, typer.Argument(help="The task, e.g. cannabis.")],
+    *,
+    tier: Annotated[str, typer.Option(help="The tier, e.g. fast.")] = "fast",
+    output: Annotated[Path | None, typer.Option("--output", help="Writes it here too, as JSON.")] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
+) -> None:
+    """Name the newest finished run of a tier, and what it holds by digest."""
+    console = Console()
+    with explained(console):
+        folder = latest_run(runs, task_id=task, tier=tier)
+    named = {"run": str(folder), "checkpoint_sha256": file_sha256(folder / CHECKPOINT_NAME)}
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
+    console.print(f"{named['run']}: checkpoint {named['checkpoint_sha256'][:12]}")
+    console.print(f"Next: [bold]loupe-train evaluate {task} --tier {tier}[/bold]")
 
 
 def _split(name: str) -> Split:
