@@ -188,14 +188,15 @@ def _begun(uri: str, request: RunRequest) -> MLFlowLogger:
 
 def _parameters(request: RunRequest) -> dict[str, Any]:
     """Returns what a run is asked for; a request that cannot be trained fails here, before anything is tracked."""
+    recipe, network = request.recipe, request.task.tier(request.tier).network(request.variant)
     index = request.data_folder / INDEX_NAME
     if not index.is_file():
         raise DatasetMissingError(request.data_folder, task_id=request.task.id)
     return {
         "tier": request.tier,
         "variant": request.variant,
-        "recipe": request.recipe.model_dump(mode="json"),
-        "network": request.task.tier(request.tier).network(request.variant).model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+        "network": network.model_dump(mode="json"),
         "data": {"folder": str(request.data_folder), "index_sha256": file_sha256(index)},
     }
 

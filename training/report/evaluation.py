@@ -10,6 +10,7 @@ import torch
 from server.domain.task import HeadKind, Task
 from training.checkpoint import Checkpoint, load_network, read_checkpoint
 from training.evaluate import HeadReport, report_heads
+from training.model import InspectionNetwork
 from training.photo_cache import Pixels
 from training.photo_data import PhotoSplit
 from training.progress import Follow, unfollowed
@@ -107,51 +108,17 @@ def measure(
     checkpoint, task = read_checkpoint(request.folder), request.task
     size_px = checkpoint.network.input_size_px
     torch.set_num_threads(checkpoint.training.threads)
-    strange_photos: dict[str, Pixels] = {}
-    if request.ood_folder is not None:
-        name = f"photos of {request.ood_folder.name}"
-        strange_photos[name] = read_folder(request.ood_folder, size_px=size_px, limit=STRANGE_PHOTOS)
+    given = _given_photos(request.ood_folder, size_px=size_px)
     photos = open_some(
         request.data_folder, task, request.split, size_px=size_px, limit=request.limit, on_progress=on_prepared
     )
     network = load_network(request.folder, task)
     network.views = network.views if request.views is None else request.views
-    few = _spread(len(photos), STRANGE_PHOTOS)
-    strange_photos |= made_strange(np.array(photos.pixels[few]))
+    strange = given | made_strange(np.array(photos.pixels[_spread(len(photos), STRANGE_PHOTOS)]))
     worsened = _spread(len(photos), WORSENED_PHOTOS)
-    looks = _Looks(
-        on_asked,
-        len(photos)
-        + sum(map(len, strange_photos.values()))
-        + len(worsened) * sum(len(strengths) for strengths in CHANGES.values()),
-    )
+    copies = len(worsened) * sum(map(len, CHANGES.values()))
+    looks = _Looks(on_asked, total=len(photos) + sum(map(len, strange.values())) + copies)
     answers = ask(network, batches_of(photos.pixels), total=len(photos), on_photo=looks.part(len(photos)))
-    strange = tuple(
-        tell_strange(
-            name,
-            ask(network, batches_of(each), total=len(each), on_photo=looks.part(len(each))),
-            answers,
-            photos,
-        )
-        for name, each in strange_photos.items()
-    )
-    labels = {
-        head.id: photos.labels[head.id][worsened].astype(np.int64)
-        for head in task.heads
-        if head.kind is HeadKind.CATEGORY
-    }
-    copies = np.array(photos.pixels[worsened])
-    worsenings = tuple(
-        worsen(
-            network,
-            copies,
-            labels,
-            task,
-            change=change,
-            on_photo=looks.part(len(worsened) * len(strengths)),
-        )
-        for change, strengths in CHANGES.items()
-    )
     return Evaluation(
         request=request,
         checkpoint=checkpoint,
@@ -160,9 +127,37 @@ def measure(
         reports=report_heads({head: torch.from_numpy(each) for head, each in answers.logits.items()}, photos, task),
         heads=tuple(score_head(head, answers, photos) for head in task.heads),
         wrong_answers=tuple(rank_wrong_answers(head, answers, photos) for head in task.heads),
-        strange=strange,
-        worsenings=worsenings,
+        strange=tuple(
+            tell_strange(
+                name,
+                ask(network, batches_of(each), total=len(each), on_photo=looks.part(len(each))),
+                answers,
+                photos,
+            )
+            for name, each in strange.items()
+        ),
+        worsenings=_worsenings(network, photos, worsened, task, looks),
         chosen=choose_photos(answers, photos, task),
+    )
+
+
+def _given_photos(folder: Path | None, *, size_px: int) -> dict[str, Pixels]:
+    """Returns the strange photos of a folder, by what they are called on the page; none without a folder."""
+    if folder is None:
+        return {}
+    return {f"photos of {folder.name}": read_folder(folder, size_px=size_px, limit=STRANGE_PHOTOS)}
+
+
+def _worsenings(
+    network: InspectionNetwork, photos: PhotoSplit, places: list[int], task: Task, looks: "_Looks"
+) -> tuple[Worsening, ...]:
+    """Asks about ever worse copies of some photos, a change at a time."""
+    categories = [head.id for head in task.heads if head.kind is HeadKind.CATEGORY]
+    labels = {head: photos.labels[head][places].astype(np.int64) for head in categories}
+    pixels = np.array(photos.pixels[places])
+    return tuple(
+        worsen(network, pixels, labels, task, change=change, on_photo=looks.part(len(places) * len(strengths)))
+        for change, strengths in CHANGES.items()
     )
 
 
@@ -182,7 +177,7 @@ def headline_metrics(evaluation: Evaluation) -> Mapping[str, float]:
 class _Looks:
     """Adds up the parts of one long walk of a network through photos."""
 
-    def __init__(self, follow: Follow, total: int) -> None:
+    def __init__(self, follow: Follow, *, total: int) -> None:
         self._follow = follow
         self._total = total
         self._before = 0

@@ -52,7 +52,7 @@ def test_every_command_is_one_that_exists(stages: list[Any], kind: str) -> None:
     for line in lines:
         program, *arguments = shlex.split(line)
         group: Any = typer.main.get_command(COMMANDS[program])
-        context = group.make_context(program, arguments[:1] + arguments[1:])
+        context = group.make_context(program, list(arguments))
         with context:
             name, command, rest = group.resolve_command(context, arguments)
             assert command is not None, line
