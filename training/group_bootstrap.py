@@ -23,8 +23,8 @@ class Estimate:
 
     Attributes:
         value: On the photos as they are; NaN where it is not defined.
-        low: Lower end.
-        high: Upper end.
+        low: Lower end; NaN where no draw of groups defines the figure.
+        high: Upper end; as `low`.
     """
 
     value: float
@@ -65,7 +65,10 @@ def estimate(
     drawn = np.array(
         [metric(counts[groups].astype(np.float64)) for counts in group_draws(groups.max() + 1, seed=seed, draws=draws)]
     )
-    low, high = np.quantile(drawn[np.isfinite(drawn)], (0.025, 0.975))
+    told = drawn[np.isfinite(drawn)]
+    if len(told) == 0:
+        return Estimate(value, math.nan, math.nan)
+    low, high = np.quantile(told, (0.025, 0.975))
     return Estimate(value, float(low), float(high))
 
 

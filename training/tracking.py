@@ -213,10 +213,11 @@ def _client(uri: str) -> "MlflowClient":
         socket.create_connection(address, timeout=_CONNECT_S).close()
     elif parts.scheme == "sqlite":
         Path(parts.path[1:]).parent.mkdir(parents=True, exist_ok=True)
-    for name in ("mlflow", "alembic", "lightning.pytorch.loggers.mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow.tracking import MlflowClient  # noqa: PLC0415 -- it takes seconds
 
+    # Importing it sets its loggers up; after that they may be quietened.
+    for name in ("mlflow", "alembic", "lightning.pytorch.loggers.mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=uri)
 
 

@@ -242,8 +242,12 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _percent(each: Estimate) -> str:
-    return _NONE if math.isnan(each.value) else f"{each.value:.1%} [{each.low:.1%}, {each.high:.1%}]"
+    if math.isnan(each.value):
+        return _NONE
+    return f"{each.value:.1%}" + ("" if math.isnan(each.low) else f" [{each.low:.1%}, {each.high:.1%}]")
 
 
 def _figure(each: Estimate) -> str:
-    return _NONE if math.isnan(each.value) else f"{each.value:.3f} [{each.low:.3f}, {each.high:.3f}]"
+    if math.isnan(each.value):
+        return _NONE
+    return f"{each.value:.3f}" + ("" if math.isnan(each.low) else f" [{each.low:.3f}, {each.high:.3f}]")
