@@ -3,27 +3,34 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.errors import TrainingError
+from training.errors import TrainingError, TrainingWarning
 from training.progress import Follow
 
 
 @contextmanager
 def explained(console: Console) -> Iterator[None]:
-    """Turns a typed error into its two lines, cause and cure, and exit code 2; shows warnings when all is done."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Turns a typed error into its two lines, cause and cure, and exit code 2; shows training's warnings in yellow."""
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, TrainingWarning):
+            console.print(f"[yellow]{message}[/yellow]", highlight=False)
+        else:
+            show_others(message, category, *where)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
         try:
             yield
         except TrainingError as error:
             console.print(f"[red]{error.cause}[/red]\n{error.cure}", highlight=False)
             raise typer.Exit(2) from error
-        finally:
-            for warning in caught:
-                console.print(f"[yellow]{warning.message}[/yellow]", highlight=False)
 
 
 @contextmanager

@@ -14,6 +14,10 @@ class TrainingError(Exception):
         self.cure = cure
 
 
+class TrainingWarning(UserWarning):
+    """Base of what training warns of: it goes on, but somebody should know."""
+
+
 class UnknownTaskFileError(TrainingError):
     """There is no task file of this name."""
 

@@ -50,7 +50,18 @@ def evaluate(network: InspectionNetwork, split: PhotoSplit, task: Task) -> tuple
         for images in iterate_images(split, batch_size=_BATCH):
             for head, output in network(images).heads.items():
                 collected[head].append(output.effective_logits)
-    return tuple(_report(head, torch.cat(collected[head.id]), split) for head in task.heads)
+    return report_heads({head: torch.cat(each) for head, each in collected.items()}, split, task)
+
+
+def report_heads(logits: Mapping[str, Tensor], split: PhotoSplit, task: Task) -> tuple[HeadReport, ...]:
+    """Reports on every head, in the task's order, from what a network said.
+
+    Args:
+        logits: By head id, [photo_count, label_count] float32. Effective logits.
+        split: The photos.
+        task: The taxonomy.
+    """
+    return tuple(_report(head, logits[head.id], split) for head in task.heads)
 
 
 def _report(head: Head, logits: Tensor, split: PhotoSplit) -> HeadReport:
@@ -71,10 +82,11 @@ def _report(head: Head, logits: Tensor, split: PhotoSplit) -> HeadReport:
         right = (logits > 0) == (labels == 1)
         each = {label: right[known[:, place], place] for place, label in enumerate(head.labels)}
     accuracies = {label: float(chosen.float().mean()) for label, chosen in each.items()}
-    return HeadReport(head.id, len(labels), metrics, _best_accuracy(head, split), accuracies)
+    return HeadReport(head.id, len(labels), metrics, best_accuracy(head, split), accuracies)
 
 
-def _best_accuracy(head: Head, split: PhotoSplit) -> float | None:
+def best_accuracy(head: Head, split: PhotoSplit) -> float | None:
+    """Returns the accuracy on a split of one who knows its posteriors; None if the dataset does not say them."""
     posteriors = [record.posteriors[head.id] for record in split.records if head.id in record.posteriors]
     if len(posteriors) != len(split):
         return None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sklearn.cluster import KMeans
 from sklearn.metrics.pairwise import haversine_distances
 
-from training.errors import TrainingError
+from training.errors import TrainingError, TrainingWarning
 
 Place = tuple[float, float]
 
@@ -61,7 +61,7 @@ class NoTargetPlacesError(TrainingError):
         )
 
 
-class LowPlaceCoverageWarning(UserWarning):
+class LowPlaceCoverageWarning(TrainingWarning):
     """Too few photos have a place for weights by place to mean much."""
 
     def __init__(self, *, known: int, photo_count: int) -> None:

@@ -1,0 +1,53 @@
+"""Cross-validation: folds by specimen, and a figure for every photo from a network that never saw its specimen."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_dataset import small_task, write_small_dataset
+
+from training.cross_validate import HELD_OUT, TooFewGroupsError, cross_validate, split_folds
+from training.photo_data import label_arrays
+from training.train import RunRequest
+
+FOLDS = 2
+
+
+def test_every_specimen_is_held_out_once_and_never_trained_on_then(tmp_path: Path) -> None:
+    """In each fold a specimen stands on one side, and over all folds it is judged exactly once."""
+    records = write_small_dataset(tmp_path, photos_a_split={"train": 120})
+    labels = label_arrays(records, small_task().to_domain())["product_type"].astype(np.int64)
+    held_out: Counter[str] = Counter()
+    for splits in split_folds(records, labels, folds=3, seed=1):
+        sides = {(each.specimen, split) for each, split in zip(records, splits, strict=True)}
+        assert len(sides) == len({each.specimen for each in records})
+        assert set(splits) == {"train", "val_select", *HELD_OUT}
+        held_out.update({specimen for specimen, split in sides if split in HELD_OUT})
+    assert set(held_out.values()) == {1}
+    assert len(held_out) == len({each.specimen for each in records})
+
+
+def test_every_photo_is_judged(tmp_path: Path) -> None:
+    """All folds together say something of every photo, and leave no run behind."""
+    write_small_dataset(tmp_path / "data", photos_a_split={"train": 96})
+    request = RunRequest(small_task(epochs=2), "fast", "demo", tmp_path / "data", tmp_path / "runs")
+    head = request.task.to_domain().head("product_type")
+    told: list[int] = []
+    result = cross_validate(request, head=head, folds=FOLDS, on_fold=lambda fold: told.append(fold.number))
+    assert told == [1, 2]
+    assert np.allclose(result.chances.sum(axis=1), 1)
+    assert sum(fold.judged for fold in result.folds) == len(result.records) == 96
+    weighted = sum(fold.accuracy * fold.judged for fold in result.folds) / 96
+    assert result.accuracy().value == pytest.approx(weighted)
+    assert result.accuracy().low <= result.accuracy().value <= result.accuracy().high
+    assert set(result.aurocs()) == set(head.labels)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_too_few_specimens_are_told_before_training(tmp_path: Path) -> None:
+    """A label must be in every fold."""
+    write_small_dataset(tmp_path, photos_a_split={"train": 12})
+    request = RunRequest(small_task(), "fast", "demo", tmp_path, tmp_path / "runs")
+    with pytest.raises(TooFewGroupsError, match="fewer --folds"):
+        cross_validate(request, head=request.task.to_domain().head("product_type"), folds=5)

@@ -1,0 +1,211 @@
+"""Cross-validation by specimen: every photo is judged once, by a network that never saw its specimen.
+
+A fold is a dataset of its own, an index over the same photos, so that what trains here is `train` and nothing else.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
+from server.domain.task import Head, HeadKind, Task
+from training.checkpoint import load_network, read_checkpoint
+from training.dataset import INDEX_NAME, PhotoRecord, read_records
+from training.errors import TrainingError
+from training.group_bootstrap import Estimate, FloatArray, IndexArray, auroc, estimate, group_indices
+from training.photo_data import label_arrays
+from training.report.answers import ask, batches_of, open_some
+from training.task_file import Split
+from training.train import RunRequest, train
+
+HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
+"""A fold's held-out photos, half in each: a run wants both, and looks at neither."""
+_SELECTION_PARTS = 8
+
+
+class TooFewGroupsError(TrainingError):
+    """A label is shown by fewer specimens than there are folds."""
+
+    def __init__(self, label: str, *, groups: int, folds: int) -> None:
+        """Keeps both counts."""
+        super().__init__(
+            f"Only {groups} specimens show {label!r}; {folds} folds need one each, and some more to learn from.",
+            cure="Ask for fewer --folds, or add specimens.",
+        )
+        self.label = label
+        self.groups = groups
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """One fold.
+
+    Attributes:
+        number: From 1.
+        trained_on: Photos.
+        judged: Photos.
+        accuracy: On them, in [0, 1].
+        duration_s: Of all that it took.
+    """
+
+    number: int
+    trained_on: int
+    judged: int
+    accuracy: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """What all folds make together.
+
+    Attributes:
+        head: The head that was judged.
+        folds: In order.
+        records: Photos that have a label of the head, in the order of the index.
+        labels: [photo_count] int64. Their true labels.
+        chances: [photo_count, label_count] float64. What the network that never saw the specimen says.
+    """
+
+    head: Head
+    folds: tuple[FoldResult, ...]
+    records: tuple[PhotoRecord, ...]
+    labels: IndexArray
+    chances: FloatArray
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of all folds."""
+        return sum(fold.duration_s for fold in self.folds)
+
+    @property
+    def groups(self) -> IndexArray:
+        """[photo_count] int64: photos of one specimen have one number."""
+        return group_indices([each.specimen for each in self.records])
+
+    def accuracy(self) -> Estimate:
+        """Returns the share of right answers with its interval over specimens."""
+        hits = (self.chances.argmax(axis=1) == self.labels).astype(np.float64)
+        return estimate(lambda weights: float((weights * hits).sum() / weights.sum()), self.groups)
+
+    def aurocs(self) -> dict[str, Estimate]:
+        """Returns, by label, the chance that a photo that has it is given a higher chance of it than one that has not.
+
+        Of two labels only the second is told: the first has the same figure. All folds are ranked together, so that a
+        fold whose chances are all higher costs something.
+        """
+        told = self.head.labels[1:] if len(self.head.labels) == 2 else self.head.labels  # noqa: PLR2004
+        places = [self.head.labels.index(label) for label in told]
+        return {
+            self.head.labels[place]: auroc(self.chances[:, place], self.labels == place, self.groups)
+            for place in places
+        }
+
+
+def split_folds(records: Sequence[PhotoRecord], labels: IndexArray, *, folds: int, seed: int) -> list[list[Split]]:
+    """Returns, for each fold, the split of every record: each specimen is held out in exactly one fold.
+
+    Args:
+        records: Photos that have a label.
+        labels: [photo_count] int64 indices; kept in like shares in every fold.
+        folds: How many.
+        seed: Draws them.
+    """
+    groups = group_indices([each.specimen for each in records])
+    outer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    found = []
+    for others, held_out in outer.split(groups, labels, groups):
+        splits: list[Split] = ["train"] * len(records)
+        _, chosen = next(iter(_parts(labels[others], groups[others], seed=seed)))
+        for place in others[chosen]:
+            splits[place] = "val_select"
+        own = np.unique(groups[held_out])
+        first_half = set(own[: max(1, len(own) // 2)].tolist())
+        for place in held_out:
+            splits[place] = HELD_OUT[0] if groups[place] in first_half else HELD_OUT[1]
+        found.append(splits)
+    return found
+
+
+def cross_validate(
+    request: RunRequest,
+    *,
+    head: Head,
+    folds: int,
+    on_fold: Callable[[FoldResult], None] = lambda _fold: None,
+) -> CrossValidation:
+    """Trains a network a fold, from the beginning, and judges each photo by the one that never saw its specimen.
+
+    Args:
+        request: What to train; its dataset's own splits do not matter, and no run folder is left behind.
+        head: A category head; photos without a label of it are left out.
+        folds: At least 2.
+        on_fold: Called with each finished fold.
+
+    Raises:
+        TooFewGroupsError: A label is shown by too few specimens.
+        TrainingError: As for `train`.
+    """
+    task = request.task.to_domain()
+    records = read_records(request.data_folder, task_id=task.id)
+    labels = label_arrays(records, task)[head.id].astype(np.int64)
+    records = [each for each, label in zip(records, labels, strict=True) if label >= 0]
+    labels = labels[labels >= 0]
+    _check(records, labels, head, folds=folds)
+    chances = np.full((len(records), len(head.labels)), np.nan)
+    finished = []
+    for number, splits in enumerate(split_folds(records, labels, folds=folds, seed=request.recipe.seed), start=1):
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as passing:
+            _write_fold(Path(passing), request.data_folder, records, splits)
+            fold = replace(request, data_folder=Path(passing), runs_folder=Path(passing) / "runs")
+            _judge(fold, task, head, chances, splits)
+        held_out = np.array([each in HELD_OUT for each in splits])
+        right = chances[held_out].argmax(axis=1) == labels[held_out]
+        result = FoldResult(
+            number, splits.count("train"), int(held_out.sum()), float(right.mean()), time.monotonic() - started
+        )
+        finished.append(result)
+        on_fold(result)
+    return CrossValidation(head, tuple(finished), tuple(records), labels, chances)
+
+
+def _check(records: Sequence[PhotoRecord], labels: IndexArray, head: Head, *, folds: int) -> None:
+    if head.kind is not HeadKind.CATEGORY:
+        raise ValueError("cross-validation judges a category head")
+    for place, label in enumerate(head.labels):
+        groups = len({each.specimen for each, own in zip(records, labels, strict=True) if own == place})
+        if groups <= folds:
+            raise TooFewGroupsError(label, groups=groups, folds=folds)
+
+
+def _parts(
+    labels: IndexArray, groups: IndexArray, *, seed: int
+) -> Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Returns parts of what is left for training; one of them chooses the epoch."""
+    parts = StratifiedGroupKFold(_SELECTION_PARTS, shuffle=True, random_state=seed)
+    return list(parts.split(groups, labels, groups))
+
+
+def _write_fold(folder: Path, data_folder: Path, records: Sequence[PhotoRecord], splits: Sequence[Split]) -> None:
+    """Writes an index over the same photos."""
+    lines = (
+        each.model_copy(update={"split": split, "photo": str((data_folder / each.photo).resolve())}).model_dump_json()
+        for each, split in zip(records, splits, strict=True)
+    )
+    (folder / INDEX_NAME).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _judge(request: RunRequest, task: Task, head: Head, chances: FloatArray, splits: Sequence[Split]) -> None:
+    """Trains a fold's network, and fills in what it says of the photos that were held out."""
+    trained = train(request).folder
+    network, size_px = load_network(trained, task), read_checkpoint(trained).network.input_size_px
+    for split in HELD_OUT:
+        photos = open_some(request.data_folder, task, split, size_px=size_px, limit=None)
+        answers = ask(network, batches_of(photos.pixels), total=len(photos))
+        chances[[each == split for each in splits]] = answers.probabilities(head)
