@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import typer
 from rich.console import Console
@@ -18,14 +18,14 @@ def explained(console: Console) -> Iterator[None]:
     """Turns a typed error into its two lines, cause and cure, and exit code 2; shows training's warnings in yellow."""
     show_others = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, TrainingWarning):
             console.print(f"[yellow]{message}[/yellow]", highlight=False)
         else:
-            show_others(message, category, *where)
+            show_others(message, category, *where, **more)
 
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings.showwarning = cast("Any", show)
         try:
             yield
         except TrainingError as error:

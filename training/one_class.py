@@ -82,7 +82,7 @@ class TextureFeatures(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns [batch, width, size / 8, size / 8] float32."""
         pixels = images.permute(0, 3, 1, 2).float() / 255
-        grid = [max(1, side // _CELL_PX) for side in pixels.shape[2:]]
+        grid = (max(1, pixels.shape[2] // _CELL_PX), max(1, pixels.shape[3] // _CELL_PX))
         maps = [nn.functional.adaptive_avg_pool2d(pixels, grid)]
         for scale in _SCALES:
             smaller = nn.functional.avg_pool2d(pixels, scale)

@@ -26,7 +26,7 @@ from training.photo_facts import PhotoFacts, look_at_all
 from training.places import cluster_centres, nearest_centres
 from training.progress import Follow, unfollowed
 from training.splits import allowed_groups, find_leaks
-from training.task_file import SPLITS, TaskFile
+from training.task_file import SPLITS, Split, TaskFile
 
 _PLACE_CLUSTERS = 5
 _MONTH_DIGITS = 7
@@ -232,7 +232,7 @@ def _spread(values: Sequence[float]) -> Spread | None:
     return Spread(least=least, low=low, median=median, high=high, greatest=greatest)
 
 
-def _split_sizes(records: Sequence[PhotoRecord], task_file: TaskFile) -> dict[str, SplitSize]:
+def _split_sizes(records: Sequence[PhotoRecord], task_file: TaskFile) -> dict[Split, SplitSize]:
     places = {each.specimen: each.split for each in records}
     photos, specimens = Counter(each.split for each in records), Counter(places.values())
     return {

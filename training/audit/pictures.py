@@ -169,7 +169,7 @@ def _draw_together(axis: Axes, *, name: str, table: Mapping[str, Counts]) -> Non
 
 
 def _draw_brightness(axis: Axes, *, facts: Sequence[PhotoFacts]) -> None:
-    axis.hist([each.brightness for each in facts], bins=np.linspace(0, 255, 52), color=_SPLIT_COLOURS["train"])
+    axis.hist([each.brightness for each in facts], bins=np.linspace(0, 255, 52).tolist(), color=_SPLIT_COLOURS["train"])
     axis.set_xlim(0, 255)
     axis.set_ylabel("photos", fontsize=9)
     _dress(axis, "Brightness", "mean luma, 0 to 255")

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from small_dataset import SIZE_PX, write_small_dataset
 
 from server.imaging import prepare
 from training.augmentation import Augmentation, turn_and_flip
+from training.batch_order import BatchOrder
 from training.dataset import PhotoRecord
 from training.photo_cache import open_prepared_photos
 from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader
@@ -102,7 +104,11 @@ def test_photos_are_drawn_by_their_weights(train_split: PhotoSplit) -> None:
 
     def drawn(seed: int) -> list[int]:
         loader = photo_loader(numbered, batch_size=4, shuffle_seed=seed, weights=weights)
-        return [photo for _ in range(60) for _, labels, _ in loader for photo in labels["photo"].tolist()]
+        photos: list[int] = []
+        for epoch in range(60):
+            cast("BatchOrder", loader.sampler).set_epoch(epoch)
+            photos += [photo for _, labels, _ in loader for photo in labels["photo"].tolist()]
+        return photos
 
     counts = Counter(drawn(1))
     assert counts[0] == 0

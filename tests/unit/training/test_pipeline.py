@@ -47,7 +47,7 @@ def lines_of(stage: Any) -> list[str]:
 @pytest.mark.parametrize("kind", STAGES)
 def test_every_command_is_one_that_exists(stages: list[Any], kind: str) -> None:
     """Program, command, arguments and options are accepted as they stand."""
-    lines = [line for stage in stages if stage.addressing.startswith(f"{kind}@") for line in lines_of(stage)]
+    lines = [line for stage in stages if stage.name.startswith(f"{kind}@") for line in lines_of(stage)]
     assert lines
     for line in lines:
         program, *arguments = shlex.split(line)
@@ -62,7 +62,7 @@ def test_every_command_is_one_that_exists(stages: list[Any], kind: str) -> None:
 def test_a_release_waits_for_every_tier_and_every_tier_for_its_audit(pipeline: Path) -> None:
     """Data, audit, train, evaluate, build: each stage after those whose files it reads."""
     graph = Repo(str(pipeline)).index.graph
-    after = {stage.addressing: {each.addressing for each in graph.successors(stage)} for stage in graph}
+    after = {stage.name: {each.name for each in graph.successors(stage)} for stage in graph}
     assert after["audit@cannabis"] == {"render@cannabis"}
     assert after["train@cannabis-fast"] == {"render@cannabis", "audit@cannabis"}
     assert "train@cannabis-medium" in after["train@cannabis-full"]
