@@ -9,7 +9,7 @@ from small_build import outputs_without_triton, small_plan, trained_plan
 
 from build_engines.calibrate import calibrate
 from build_engines.cascade import read_solved, solve
-from build_engines.cascade_solver import GapPromise
+from build_engines.cascade_solver import PromiseKind, SelectivePromise
 from build_engines.checkpoint import read_held_out
 from build_engines.compile import compile_engine
 from build_engines.errors import GatesFailedError
@@ -46,7 +46,7 @@ async def test_two_tiny_tiers_become_a_release(tmp_path: Path) -> None:
         assert np.allclose(served.feature_distances, direct.feature_distances, atol=1e-3)
         assert followed == list(range(1, len(photos.paths) + 1))
 
-    solved = await solve(plan, GapPromise(0.02, 0.1))
+    solved = await solve(plan)
     assert solved == read_solved(plan)
     assert 0 < solved.costs_ms["fast"] < solved.costs_ms["full"]
     for tier in plan.tiers:
@@ -68,3 +68,15 @@ async def test_two_tiny_tiers_become_a_release(tmp_path: Path) -> None:
     assert published.tiers[0].thresholds == solved.thresholds["fast"]
     assert "For each decision head, accuracy is at most 2.0% below the strongest tier" in page
     assert "cost_product_type.svg" in page
+
+    # The same engines under another promise, which even untrained networks keep: only the solving is done again.
+    selective = replace(plan, promise=SelectivePromise(0.95, 0.1, unanswered_cost_ms=1_000.0))
+    sure = await solve(selective)
+    assert sure.promise is not None
+    assert sure.promise.kind is PromiseKind.SELECTIVE
+    release = await verify_release(selective)
+    assert release.cascade is not None
+    assert 0 < release.cascade.covered.mean <= 1
+    assert max(sure.thresholds["full"].values()) <= 1
+    assert [gate for gate in release.gates if "wrong where it was sure enough" in gate.name]
+    assert "--promise selective --epsilon 0.95 --delta 0.1 --person-ms 1000" in selective.command("release")
