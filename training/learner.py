@@ -1,7 +1,9 @@
 """What Lightning runs: the network, its loss, its optimiser and its metrics a head. The loop itself is Lightning's."""
 
+import logging
 import math
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -22,9 +24,13 @@ from training.class_balance import LabelWeights
 from training.errors import TrainingError
 from training.fine_tuning import orthogonality
 from training.loss import LossTerms, MultiHeadLoss
-from training.model import InspectionNetwork
+from training.model import InspectionNetwork, NetworkOutput
 from training.photo_data import Batch
 from training.recipe import TrainingSection
+
+_CPU_COMPILERS = ("g++", "clang++")
+
+_log = logging.getLogger(__name__)
 
 MONITORED = "val_loss"
 """What early stopping and the choice of the checkpoint look at: the weighted log-loss on val_select."""
@@ -78,6 +84,7 @@ class Learner(pl.LightningModule):
         kinds = {head.id: head.kind for head in task.heads}
         self.loss = MultiHeadLoss(section.loss, kinds, teacher_share=section.teacher_share, label_weights=label_weights)
         self.augmentation = Augmentation(section.augmentation)
+        self.seen = _compiled(network) if section.compiled else network.forward
         self.mixing = PhotoMixing(section.augmentation, kinds, {head.id: len(head.labels) for head in task.heads})
         # Lightning forgets the running mean of a value when a run is killed; a metric's is part of the state.
         self.train_means = nn.ModuleDict({name: MeanMetric() for name in ("train_loss", *map(_loss_name, kinds))})
@@ -105,7 +112,7 @@ class Learner(pl.LightningModule):
         images, labels, taught = batch
         changed = self.augmentation(resized(images, self.size_px))
         changed, labels, taught = self.mixing(changed, labels, taught)
-        terms = self.loss(self.network(changed).heads, labels, taught)
+        terms = self.loss(self.seen(changed).heads, labels, taught)
         self._require_finite(terms)
         self._follow("train_loss", terms.total, photo_count=len(images))
         for head, loss in terms.heads.items():
@@ -173,6 +180,18 @@ class Learner(pl.LightningModule):
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=max(1, steps - warmup))
         schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [rising, falling], milestones=[warmup])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _compiled(network: InspectionNetwork) -> Callable[[Tensor], NetworkOutput]:
+    """Returns the network's forward pass, compiled for each size of photos that training shows it.
+
+    Only training is compiled: validation, few photos of many shapes, is not worth the wait.
+    """
+    if not torch.cuda.is_available() and not any(map(shutil.which, _CPU_COMPILERS)):
+        _log.warning("No C++ compiler here (%s): steps are not compiled, and take longer.", ", ".join(_CPU_COMPILERS))
+        return network.forward
+    forward: Callable[[Tensor], NetworkOutput] = torch.compile(network.forward, dynamic=False)
+    return forward
 
 
 def _loss_name(head: str) -> str:

@@ -100,6 +100,7 @@ class TierTrainingSection(RecipeSection):
 
     stages: tuple[StageSection, ...] | None = Field(default=None, min_length=1)
     mixed_precision: bool | None = None
+    compiled: bool | None = None
     teacher: str | None = None
     teacher_share: float | None = Field(default=None, gt=0, lt=1)
     batch_size: int | None = Field(default=None, ge=2)
@@ -175,6 +176,11 @@ class TrainingSection(RecipeSection):
     stages: tuple[StageSection, ...] = Field(min_length=1, description="In order; the last is of the served size.")
     mixed_precision: bool = Field(
         default=False, description="bfloat16 where it is safe: faster on a GPU, and on a CPU that multiplies it."
+    )
+    compiled: bool = Field(
+        default=False,
+        description="Whether torch compiles the backbone's steps: faster after half a minute a size of photos; wants a"
+        " C++ compiler.",
     )
     teacher: str | None = Field(default=None, description="The tier whose trained answers this one also learns from.")
     teacher_share: float = Field(default=0.7, gt=0, lt=1, description="Of the loss: the teacher's part.")

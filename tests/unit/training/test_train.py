@@ -105,6 +105,32 @@ def test_the_same_seed_gives_the_same_weights(data_folder: Path, finished: RunRe
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
+def test_compiled_steps_train_the_same_network(data_folder: Path, finished: RunResult, tmp_path: Path) -> None:
+    """Compiled, a run ends within rounding of where it ends uncompiled, and twice in the same weights."""
+    task = small_task(epochs=2)
+    compiled = task.model_copy(update={"training": task.training.model_copy(update={"compiled": True})})
+    plain = load_file(finished.folder / "model.safetensors")
+    ended = [
+        load_file(train(replace(request(data_folder, tmp_path / each), task=compiled)).folder / "model.safetensors")
+        for each in ("once", "again")
+    ]
+    assert all(torch.equal(each, ended[1][name]) for name, each in ended[0].items())
+    spread = {name: float((each - plain[name]).abs().max()) for name, each in ended[0].items() if "heads" in name}
+    assert max(spread.values()) < 0.05, spread
+
+
+def test_without_a_compiler_steps_are_not_compiled(
+    data_folder: Path, finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a C++ compiler trains all the same, uncompiled."""
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    task = small_task(epochs=2)
+    compiled = task.model_copy(update={"training": task.training.model_copy(update={"compiled": True})})
+    ended = load_file(train(replace(request(data_folder, tmp_path), task=compiled)).folder / "model.safetensors")
+    plain = load_file(finished.folder / "model.safetensors")
+    assert all(torch.equal(each, ended[name]) for name, each in plain.items())
+
+
 def test_photos_grow_and_only_the_served_size_is_judged(data_folder: Path, tmp_path: Path) -> None:
     """Early epochs see small photos; the epoch that is kept is one of the served size."""
     task = small_task(size_px=64)
