@@ -18,6 +18,8 @@ from server.domain.task import Head, HeadKind, Task
 
 NOISE_FLOOR_SEED = 20_250_105
 NOISE_FLOOR_DRAWS = 2_000
+_CHANCE = 0.05
+"""That a perfectly calibrated head fails."""
 
 DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,7 +39,8 @@ class QuestionMetrics:
         calibration_error: ECE15 over one photo a specimen.
         noise_floor: What a perfectly calibrated model would stay below on the same items, with probability
             `noise_floor_share`.
-        noise_floor_share: 0.95 for heads; nearer to 1 for single attributes, which are many.
+        noise_floor_share: 0.95 for heads; nearer to 1 for single attributes, and for parts of the answers, which are
+            many.
         gap: Mean confidence in the answer minus accuracy, over all photos, grouped by specimen.
         bins: The reliability diagram, over one photo a specimen.
     """
@@ -93,32 +96,36 @@ class _Items:
     leads: BoolArray
 
 
-def measure(task: Task, probabilities: Mapping[str, DoubleArray], photos: HeldOutPhotos) -> tuple[HeadMetrics, ...]:
+def measure(
+    task: Task, probabilities: Mapping[str, DoubleArray], photos: HeldOutPhotos, *, parts: int = 1
+) -> tuple[HeadMetrics, ...]:
     """Measures every head, in the task's order.
 
     Args:
         task: The taxonomy.
         probabilities: By head id, [photo_count, label_count] float64: as served.
         photos: With their labels.
+        parts: Into so many the answers were divided, to be judged part by part; at least 1. All parts together then
+            fail by chance as seldom as one that is judged alone.
     """
-    return tuple(_measure_head(head, probabilities[head.id], photos) for head in task.heads)
+    return tuple(_measure_head(head, probabilities[head.id], photos, chance=_CHANCE / parts) for head in task.heads)
 
 
-def _measure_head(head: Head, probabilities: DoubleArray, photos: HeldOutPhotos) -> HeadMetrics:
+def _measure_head(head: Head, probabilities: DoubleArray, photos: HeldOutPhotos, *, chance: float) -> HeadMetrics:
     labels, best = photos.labels[head.id], photos.best_accuracies.get(head.id)
     if head.kind is HeadKind.CATEGORY:
         items = _category_items(probabilities, labels, photos.groups)
-        return HeadMetrics(head.id, _measure_question(head.id, items, best=best, share=0.95), {})
+        return HeadMetrics(head.id, _measure_question(head.id, items, best=best, share=1 - chance), {})
     columns = [
         _attribute_items(probabilities[:, place], labels[:, place], photos.groups) for place in range(len(head.labels))
     ]
     # Bonferroni: with ten attributes, one of ten may not fail by chance more often than one head.
-    share = 1 - 0.05 / len(columns)
+    share = 1 - chance / len(columns)
     attributes = {
         label: _measure_question(f"{head.id}.{label}", items, best=None, share=share)
         for label, items in zip(head.labels, columns, strict=True)
     }
-    return HeadMetrics(head.id, _measure_question(head.id, _pooled(columns), best=best, share=0.95), attributes)
+    return HeadMetrics(head.id, _measure_question(head.id, _pooled(columns), best=best, share=1 - chance), attributes)
 
 
 def _measure_question(question: str, items: _Items, *, best: float | None, share: float) -> QuestionMetrics:

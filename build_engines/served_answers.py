@@ -261,7 +261,7 @@ def _exit(
         specimen_count=len(np.unique(chosen.groups)),
         share=share_of(here, photos.groups),
         has_own_meaning=tier in solved.meanings_at_exit,
-        heads=measure(plan.task, probabilities, chosen),
+        heads=measure(plan.task, probabilities, chosen, parts=len(plan.tiers)),
         assurances=measure_assurances(plan.task, probabilities, solved.meaning(place, tier).assurances, chosen),
     )
 

@@ -73,6 +73,20 @@ def test_overconfidence_fails_both_gates_of_its_head() -> None:
     assert [each.split()[0] for each in found] == ["kind", "kind"]
 
 
+def test_parts_share_the_chance_to_fail() -> None:
+    """Three parts are each judged at a third of the level, attributes at a tenth of that; what is off is still found."""
+    outputs, photos = calibrated_world(4_000)
+    honest, sharp = (
+        measure(TASK, outputs.calibrated(maps), photos, parts=3)
+        for maps in (calibrators(), calibrators(temperature=0.6))
+    )
+    assert honest[0].whole.noise_floor_share == pytest.approx(1 - 0.05 / 3)
+    [signs] = [each for each in honest if each.attributes]
+    assert {each.noise_floor_share for each in signs.attributes.values()} == {1 - 0.05 / 3 / len(signs.attributes)}
+    assert failures(honest) == []
+    assert [each.split()[0] for each in failures(sharp)] == ["kind", "kind"]
+
+
 def test_one_dishonest_attribute_is_named() -> None:
     """An attribute that is off is found by itself, though the pooled head might hide it."""
     heads = measured(calibrators(slope=2.5), *calibrated_world(4_000))
