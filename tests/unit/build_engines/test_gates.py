@@ -74,7 +74,7 @@ def test_overconfidence_fails_both_gates_of_its_head() -> None:
 
 
 def test_parts_share_the_chance_to_fail() -> None:
-    """Three parts are each judged at a third of the level, attributes at a tenth of that; what is off is still found."""
+    """Three parts are judged at a third of the level each, attributes at less; what is off is still found."""
     outputs, photos = calibrated_world(4_000)
     honest, sharp = (
         measure(TASK, outputs.calibrated(maps), photos, parts=3)
