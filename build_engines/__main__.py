@@ -66,6 +66,9 @@ PersonOption = Annotated[
     float, typer.Option(min=0.001, help="Selective only: what a photo costs that is left to a person, in milliseconds.")
 ]
 SkipOption = Annotated[bool, typer.Option("--skip/--no-skip", help="Whether a tier that does not pay is left out.")]
+FuseOption = Annotated[
+    bool, typer.Option("--fuse/--no-fuse", help="Whether a tier answers together with those before it.")
+]
 DeltaOption = Annotated[float, typer.Option(min=0.001, max=0.5, help="How probably the promise may be broken.")]
 RunsOption = Annotated[
     Path, typer.Option("--runs", help="Where run folders lie, and where the steps leave their work.")
@@ -114,12 +117,13 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         delta: DeltaOption = USUAL_PROMISE.delta,
         person_ms: PersonOption = 1_000.0,
         skip: SkipOption = True,
+        fuse: FuseOption = False,
     ) -> None:
         with _explained() as console:
             opened = _checkpoints(task, tier, checkpoint, runs)
             work = runs / "builds" / f"{task}-{number}"
             tiers = tuple(TierPlan(each, number, work / each.file.tier, repository, data) for each in opened)
-            plan = ReleasePlan(tiers, _promise(promise, epsilon, delta, person_ms), may_skip=skip)
+            plan = ReleasePlan(tiers, _promise(promise, epsilon, delta, person_ms), may_skip=skip, fuse=fuse)
             act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:

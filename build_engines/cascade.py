@@ -8,7 +8,7 @@ changes no decision, and so leaves the promise as it was tested.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,18 @@ from build_engines.cascade_solver import (
     labels_needed,
     solve_cascade,
 )
+from build_engines.cascade_solver.evidence import FusedAnswers
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.costs import measured_costs
 from build_engines.errors import MixedTiersError, PromiseOutOfReachError
+from build_engines.fusing import Fusions, fit_fusions, fused_deciders, fused_outputs
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import Follow, ServedOutputs, unfollowed
 from build_engines.step_record import StepRecord
 from server.adapters.calibrator_part import CalibratorPart
 from server.adapters.release_files import MeaningPart
 from server.domain.calibration.calibrator import Calibrator
+from server.domain.calibration.probability import softmax
 from server.domain.calibration.selection import FittedHead, fit_best, refit_winner
 from server.domain.release import Meaning
 from server.domain.task import HeadKind, Task
@@ -58,6 +61,7 @@ Under a selective promise the last tier has thresholds as well: an answer of it 
 
 _SEED = 3
 
+DoubleArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -130,9 +134,11 @@ class SolvedCascade:
         costs_ms: By tier, of one inspection.
         thresholds: By tier and decision head, inclusive; above 1 for never.
         deciders: By tier and decision head; nothing for a release of one tier.
-        meanings_at_exit: By tier; a tier is missing if too few photos stop there to say more than of any photo.
+        meanings_at_exit: By tier, of what is fused; a tier is missing if too few photos stop there to say more than of
+            any photo.
         promise: What the thresholds keep; None for a release of one tier.
         candidates: The policies that were looked at, measured on *test*; for pictures.
+        fusions: By tier and decision head, how much each tier so far counts; nothing where tiers speak alone.
     """
 
     tiers: tuple[CalibratedEngine, ...]
@@ -142,6 +148,7 @@ class SolvedCascade:
     meanings_at_exit: dict[str, Meaning]
     promise: PromiseFacts | None
     candidates: tuple[MeasuredPolicy, ...]
+    fusions: Fusions = field(default_factory=dict)
 
     def meaning(self, place: int, tier: str) -> Meaning:
         """Returns what own answers of a tier mean."""
@@ -167,7 +174,9 @@ async def solve(plan: ReleasePlan, *, on_photo: Follow = unfollowed) -> SolvedCa
     outputs = await outputs_of_tiers(plan, calibrated, photos)
     costs = await measured_costs(plan, [each.engine for each in calibrated], photos, on_photo=on_photo)
     options = SolverOptions(seed=_SEED, may_skip=plan.may_skip)
-    solved = solve_on(plan.task, plan.tier_ids, plan.promise, calibrated, outputs, photos, costs, options=options)
+    solved = solve_on(
+        plan.task, plan.tier_ids, plan.promise, calibrated, outputs, photos, costs, options=options, fuse=plan.fuse
+    )
     record = StepRecord.make(
         STEP,
         inputs={tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, calibrated, strict=True)},
@@ -205,6 +214,7 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
         },
         promise=TypeAdapter(PromiseFacts | None).validate_python(facts["promise"]),
         candidates=TypeAdapter(tuple[MeasuredPolicy, ...]).validate_python(facts["candidates"]),
+        fusions=TypeAdapter(Fusions).validate_python(facts["fusions"]),
     )
 
 
@@ -218,6 +228,7 @@ def solve_on(
     costs_ms: Mapping[str, float],
     *,
     options: SolverOptions | None = None,
+    fuse: bool = False,
 ) -> SolvedCascade:
     """Solves the cascade on known outputs.
 
@@ -230,6 +241,7 @@ def solve_on(
         photos: Of val_calib, with their labels.
         costs_ms: By tier.
         options: How it is solved.
+        fuse: Whether a tier answers together with those before it.
 
     Raises:
         CascadeEvidenceError: The labels do not suffice.
@@ -243,27 +255,34 @@ def solve_on(
         tier: fit_deciders(task, each.taken(in_fit), photos.taken(in_fit))
         for tier, each in zip(tiers, outputs, strict=True)
     }
+    parts = [each.taken(in_fit) for each in outputs]
+    fusions = fit_fusions(task, tiers, deciders, parts, photos.taken(in_fit)) if fuse else {}
     in_test = np.zeros(len(photos.groups), dtype=bool)
     share = TEST_SHARE / (1 - FIT_SHARE)
     in_test[~in_fit] = draw_test_items(
         photos.groups[~in_fit], test_share=share, random=np.random.default_rng(_SEED + 1)
     )
-    evidence = evidence_of(task, tiers, deciders, outputs, photos, costs_ms, is_test=in_test)
+    evidence = evidence_of(task, tiers, deciders, outputs, photos, costs_ms, is_test=in_test, fusions=fusions)
     solution = solve_cascade(evidence, promise, options=options or SolverOptions(seed=_SEED))
     if not solution.holds:
         raise PromiseOutOfReachError(promise.limit)
+    if solution.basis is not Basis.TESTED:
+        # Everything goes straight to the strongest tier, which has nobody to be fused with.
+        fusions, evidence = {}, evidence.own
     thresholds = solution.thresholds
     if not isinstance(promise, SelectivePromise):
         thresholds[tiers[-1]] = last
     exits = exits_of(task, thresholds, evidence)
+    said = fused_outputs(tiers, deciders, fusions, outputs)
     at_exit = {}
     for place, tier in enumerate(tiers):
         stops = exits == place
         if len(np.unique(photos.groups[stops])) >= LEAST_EXIT_SPECIMENS:
-            fit = _fit_at_exit(task, deciders[tier])
-            at_exit[tier] = fit_meaning(task, outputs[place].taken(stops), photos.taken(stops), fit).meaning
+            fit = _fit_at_exit(task, fused_deciders(deciders[tier]) if fusions else deciders[tier])
+            at_exit[tier] = fit_meaning(task, said[place].taken(stops), photos.taken(stops), fit).meaning
+    promised = _promise_facts(solution)
     return SolvedCascade(
-        calibrated, dict(costs_ms), thresholds, deciders, at_exit, _promise_facts(solution), solution.frontier
+        calibrated, dict(costs_ms), thresholds, deciders, at_exit, promised, solution.frontier, fusions
     )
 
 
@@ -293,23 +312,39 @@ def evidence_of(
     costs_ms: Mapping[str, float],
     *,
     is_test: npt.NDArray[np.bool_],
+    fusions: Fusions | None = None,
 ) -> CascadeEvidence:
-    """Returns what the solver knows of photos: each tier's decisive confidences and answers."""
+    """Returns what the solver knows of photos: each tier's decisive confidences and answers, fused by the weights."""
     heads = task.decision_heads
     probabilities = [
         [deciders[tier][head].calibrate(each.logits[head]) for head in heads]
         for tier, each in zip(tiers, outputs, strict=True)
     ]
+    fused = None
+    if fusions:
+        together = [
+            [softmax(each.logits[head].astype(np.float64)) for head in heads]
+            for each in fused_outputs(tiers, deciders, fusions, outputs)
+        ]
+        fused = FusedAnswers(*_decisive(together))
+    confidences, answers = _decisive(probabilities)
     return evidence_from_answers(
         tiers=tiers,
         heads=heads,
         costs_ms=[costs_ms[tier] for tier in tiers],
-        confidences=np.array([[each.max(axis=1) for each in tier] for tier in probabilities]),
-        answers=np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64),
+        confidences=confidences,
+        answers=answers,
         labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),
         groups=photos.groups,
         is_test=is_test,
+        fused=fused,
     )
+
+
+def _decisive(probabilities: Sequence[Sequence[npt.NDArray[np.float64]]]) -> tuple[DoubleArray, IndexArray]:
+    """Returns [tier_count, head_count, photo_count] confidences and answers of probabilities by tier and head."""
+    confidences = np.array([[each.max(axis=1) for each in tier] for tier in probabilities])
+    return confidences, np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64)
 
 
 def exits_of(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence: CascadeEvidence) -> IndexArray:
@@ -409,5 +444,6 @@ def _facts(solved: SolvedCascade) -> dict[str, Any]:
             for tier, each in solved.meanings_at_exit.items()
         },
         "promise": TypeAdapter(PromiseFacts | None).dump_python(solved.promise, mode="json"),
+        "fusions": solved.fusions,
         "candidates": TypeAdapter(tuple[MeasuredPolicy, ...]).dump_python(solved.candidates, mode="json"),
     }

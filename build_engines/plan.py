@@ -82,11 +82,13 @@ class ReleasePlan:
         tiers: Cheapest first; at least one, all of one task and one number.
         promise: What the cascade is to keep.
         may_skip: Whether the solver may leave out a tier that does not pay.
+        fuse: Whether a tier answers together with those before it; none is then left out.
     """
 
     tiers: tuple[TierPlan, ...]
     promise: Promise = USUAL_PROMISE
     may_skip: bool = True
+    fuse: bool = False
 
     def __post_init__(self) -> None:
         """Raises MixedTiersError unless all tiers answer the same questions."""
@@ -132,8 +134,8 @@ class ReleasePlan:
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
         tiers = "".join(f" --tier {each}" for each in self.tier_ids)
-        skip = "" if self.may_skip else " --no-skip"
-        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}{self._promise_options}{skip}"
+        ways = ("" if self.may_skip else " --no-skip") + (" --fuse" if self.fuse else "")
+        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}{self._promise_options}{ways}"
 
     @property
     def _promise_options(self) -> str:

@@ -129,6 +129,7 @@ def _tier_release(plan: TierPlan, verified: VerifiedEngine, solved: SolvedCascad
         known_answer=verified.known_answer,
         deciders=solved.deciders.get(plan.tier, {}),
         meaning_at_exit=solved.meanings_at_exit.get(plan.tier),
+        fusion=solved.fusions.get(plan.tier, {}),
     )
 
 

@@ -32,6 +32,7 @@ from build_engines.cascade_solver import (
 from build_engines.cascade_solver.comparators import FIXED_RULE, compare
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.errors import GatesFailedError
+from build_engines.fusing import fused_outputs
 from build_engines.gates import Gate, judge_cascade, judge_release
 from build_engines.measure import HeadMetrics, measure
 from build_engines.plan import ReleasePlan
@@ -211,7 +212,9 @@ def measure_release(
         photos,
         solved.costs_ms,
         is_test=np.ones(len(photos.groups), dtype=bool),
+        fusions=solved.fusions,
     )
+    said = fused_outputs(plan.tier_ids, solved.deciders, solved.fusions, outputs)
     stops = exits_of(task, solved.thresholds, evidence)
     served = {head: np.empty(each.shape) for head, each in outputs[0].logits.items()}
     raw = {head: np.empty(each.shape) for head, each in outputs[0].logits.items()}
@@ -220,7 +223,9 @@ def measure_release(
     for place, tier in enumerate(plan.tier_ids):
         here = stops == place
         meaning = solved.meaning(place, tier)
-        probabilities = outputs[place].taken(here).calibrated(meaning.calibrators)
+        # Without a meaning of its own exit, a tier speaks alone.
+        words = said[place] if tier in solved.meanings_at_exit else outputs[place]
+        probabilities = words.taken(here).calibrated(meaning.calibrators)
         for head, each in probabilities.items():
             served[head][here] = each
             raw[head][here] = _raw_probabilities(plan.task.head(head), outputs[place].logits[head][here])
@@ -277,8 +282,8 @@ def _cascade(
 ) -> CascadeMetrics:
     heads, tiers, groups = plan.task.decision_heads, plan.tier_ids, photos.groups
     known = evidence.is_labelled
-    right = evidence.right.astype(np.float64)
-    own = np.take_along_axis(right, stops[None, None, :], axis=0)[0]
+    right = evidence.own.right.astype(np.float64)
+    own = np.take_along_axis(evidence.right.astype(np.float64), stops[None, None, :], axis=0)[0]
     ways = {**dict(zip(tiers, right, strict=True)), CASCADE: own}
     spent = np.array([solved.costs_ms[tier] * _runs(plan, solved, tier) for tier in tiers]).cumsum()
     paid = spent[stops]
@@ -301,7 +306,7 @@ def _cascade(
         gaps=by_head(right[-1] - own),
         losses=_losses(promise, evidence, stops, covered & known if promise.needs_labels else covered, heads),
         covered=share_of(covered, groups),
-        comparators=compare(labelled, promise, cost_ms=cost.mean),
+        comparators=compare(labelled.own, promise, cost_ms=cost.mean),
         fixed_on_raw=next(each for each in compare(raw, promise, cost_ms=cost.mean) if each.name == FIXED_RULE),
     )
 
@@ -319,8 +324,11 @@ def _losses(
 
 
 def _runs(plan: ReleasePlan, solved: SolvedCascade, tier: str) -> bool:
-    """Returns whether the gateway runs a tier at all: one that can never stop is passed over, but for the last."""
-    return tier == plan.tier_ids[-1] or max(solved.thresholds[tier].values()) <= 1
+    """Returns whether the gateway runs a tier at all: one that can never stop is passed over, but for the last.
+
+    Where tiers are fused, none is.
+    """
+    return bool(solved.fusions) or tier == plan.tier_ids[-1] or max(solved.thresholds[tier].values()) <= 1
 
 
 def _raw_evidence(

@@ -151,6 +151,7 @@ class TierPart(Part):
     known_answer: KnownAnswerPart
     deciders: dict[str, AnyCalibratorPart] = Field(default={})
     meaning_at_exit: MeaningPart | None = None
+    fusion: dict[str, tuple[float, ...]] = Field(default={})
 
     @model_validator(mode="before")
     @classmethod
@@ -171,6 +172,7 @@ class TierPart(Part):
             known_answer=self.known_answer.to_domain(),
             deciders={head: part.to_domain() for head, part in self.deciders.items()},
             meaning_at_exit=None if self.meaning_at_exit is None else self.meaning_at_exit.to_domain(),
+            fusion=self.fusion,
         )
 
 

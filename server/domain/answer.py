@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from server.domain.assurance import Assurance, AttributesAssurance, CategoryAssurance
 from server.domain.bands import ConfidenceBand
@@ -24,6 +25,9 @@ from server.domain.prediction import (
 )
 from server.domain.release import Meaning, TierRelease
 from server.domain.task import Head, HeadKind, Task
+
+Fused = Mapping[str, Sequence[float]]
+"""By decision head id, [label_count] scores of several tiers together; nothing where a tier speaks alone."""
 
 _PRESENT = 0.5
 _confidence = operator.itemgetter(1)
@@ -63,12 +67,32 @@ class RecommendationBounds:
             raise ValueError(f"bounds must fall within [0, 1], got {self}")
 
 
-def confidences_to_decide(task: Task, tier: TierRelease, raw: RawPrediction) -> dict[str, float]:
-    """Returns, by decision head, the confidence that is held against the tier's threshold, in (0, 1)."""
-    return {head: max(tier.decider(head).calibrate_item(raw.logits[head].tolist())) for head in task.decision_heads}
+def confidences_to_decide(
+    task: Task, tier: TierRelease, raw: RawPrediction, fused: Fused = MappingProxyType({})
+) -> dict[str, float]:
+    """Returns, by decision head, the confidence that is held against the tier's threshold, in (0, 1).
+
+    Args:
+        task: The taxonomy.
+        tier: The tier that ran.
+        raw: Its engine's outputs.
+        fused: What it says together with the tiers before it; see `server.domain.fusion`.
+    """
+    return {
+        head: max(
+            softmax_item(fused[head]) if head in fused else tier.decider(head).calibrate_item(raw.logits[head].tolist())
+        )
+        for head in task.decision_heads
+    }
 
 
-def answer_tier(task: Task, meaning: Meaning, raw: RawPrediction, heads: Sequence[str]) -> TierAnswer:
+def answer_tier(
+    task: Task,
+    meaning: Meaning,
+    raw: RawPrediction,
+    heads: Sequence[str],
+    fused: Fused = MappingProxyType({}),
+) -> TierAnswer:
     """Calibrates one engine's outputs.
 
     Args:
@@ -76,11 +100,16 @@ def answer_tier(task: Task, meaning: Meaning, raw: RawPrediction, heads: Sequenc
         meaning: Of the tier that ran, on photos like this one.
         raw: The engine's outputs.
         heads: The ids of the heads to answer.
+        fused: What the tier says together with those before it, if `meaning` is that of such answers.
     """
     return TierAnswer(
         answers={
             each: answer_head(
-                task.head(each), meaning.calibrators[each], raw.logits[each], meaning.assurances.get(each)
+                task.head(each),
+                meaning.calibrators[each],
+                raw.logits[each],
+                meaning.assurances.get(each),
+                fused.get(each),
             )
             for each in heads
         },
@@ -90,7 +119,11 @@ def answer_tier(task: Task, meaning: Meaning, raw: RawPrediction, heads: Sequenc
 
 
 def answer_head(
-    head: Head, calibrator: Calibrator, logits: FloatArray, assurance: Assurance | None = None
+    head: Head,
+    calibrator: Calibrator,
+    logits: FloatArray,
+    assurance: Assurance | None = None,
+    fused: Sequence[float] | None = None,
 ) -> HeadAnswer:
     """Calibrates one head.
 
@@ -99,9 +132,10 @@ def answer_head(
         calibrator: Fitted on this head of the engine that ran.
         logits: [label_count] float32. Raw engine outputs.
         assurance: What vouches for the confidences.
+        fused: [label_count] scores that are calibrated in place of the engine's own.
     """
     scores = logits.tolist()
-    values = calibrator.calibrate_item(scores)
+    values = calibrator.calibrate_item(scores if fused is None else fused)
     if head.kind is HeadKind.ATTRIBUTES:
         bands = assurance.bands if isinstance(assurance, AttributesAssurance) else (None,) * len(values)
         return AttributesAnswer(

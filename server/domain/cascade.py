@@ -84,8 +84,8 @@ class Decision:
 def plan_tiers(release: Release, policy: CascadePolicy) -> tuple[TierRelease, ...]:
     """Returns the tiers that a request may visit, cheapest first; never empty.
 
-    A tier whose thresholds no confidence reaches is passed over: it could not stop, and would only cost. The strongest
-    that may run always does.
+    A tier whose thresholds no confidence reaches is passed over: it could not stop, and would only cost; but not where
+    a stronger tier's answers are fused with its own. The strongest that may run always does.
 
     Raises:
         UnknownTierError: The policy names a tier that the release has not.
@@ -99,7 +99,7 @@ def plan_tiers(release: Release, policy: CascadePolicy) -> tuple[TierRelease, ..
             Violation("policy.min_tier", f"{policy.min_tier} is stronger than max_tier {policy.max_tier}")
         )
     *early, strongest = release.tiers[first : last + 1]
-    if policy.sufficient_confidence is None:
+    if policy.sufficient_confidence is None and not release.is_fused:
         early = [tier for tier in early if tier.may_stop]
     return (*early, strongest)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from server.domain.assurance import Assurance
 from server.domain.calibration.calibrator import Calibrator
@@ -71,7 +72,10 @@ class TierRelease:
         known_answer: What the engine must answer on known inputs before it may serve.
         deciders: By decision head id, the calibrators whose confidences the thresholds are for: those that the
             cascade's promise was tested with. A head that is not named is decided by its calibrator of `meaning`.
-        meaning_at_exit: Of the outputs on the photos that stop here on the release's own path; as `meaning` if None.
+        meaning_at_exit: Of the outputs on the photos that stop here on the release's own path, of decision heads as
+            fused; as `meaning` if None.
+        fusion: By decision head id, how much each tier's word counts here on the release's own path, this tier's last,
+            at least 0. A head that is not named is answered by this tier alone.
     """
 
     tier: str
@@ -81,6 +85,7 @@ class TierRelease:
     known_answer: KnownAnswer
     deciders: Mapping[str, Calibrator] = field(default_factory=dict)
     meaning_at_exit: Meaning | None = None
+    fusion: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def may_stop(self) -> bool:
@@ -99,8 +104,8 @@ class TierRelease:
         """
         return self.meaning_at_exit if is_own_exit and self.meaning_at_exit is not None else self.meaning
 
-    def findings_for(self, task: Task) -> list[str]:
-        """Returns what keeps it from being released; empty if nothing."""
+    def findings_for(self, task: Task, *, place: int) -> list[str]:
+        """Returns what keeps it from being released as the tier at this place, from 0; empty if nothing."""
         findings = self.meaning.findings_for(task, self.engine)
         if set(self.thresholds) != set(task.decision_heads):
             findings.append(f"has thresholds for {sorted(self.thresholds)}")
@@ -109,6 +114,11 @@ class TierRelease:
         findings += calibrator_findings(self.deciders, task, self.engine)
         if self.meaning_at_exit is not None:
             findings += [f"at its exit {each}" for each in self.meaning_at_exit.findings_for(task, self.engine)]
+        for head_id, weights in self.fusion.items():
+            if head_id not in task.decision_heads:
+                findings.append(f"fuses {head_id}, which is no decision head")
+            if len(weights) != place + 1 or not all(isfinite(each) and each >= 0 for each in weights):
+                findings.append(f"fuses {head_id} by {weights}, not by {place + 1} weights of at least 0")
         return findings
 
 
@@ -151,8 +161,8 @@ class Release:
             findings.append("it has no tier")
         if len(set(self.tier_ids)) != len(self.tiers):
             findings.append(f"a tier occurs twice in {self.tier_ids}")
-        for tier in self.tiers:
-            findings += [f"tier {tier.tier} {each}" for each in tier.findings_for(self.task)]
+        for place, tier in enumerate(self.tiers):
+            findings += [f"tier {tier.tier} {each}" for each in tier.findings_for(self.task, place=place)]
         return findings
 
     @property
@@ -164,6 +174,11 @@ class Release:
     def tier_ids(self) -> tuple[str, ...]:
         """The ids of the tiers, cheapest first."""
         return tuple(tier.tier for tier in self.tiers)
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether some tier's answers are fused with those before it; then none of them is passed over."""
+        return any(tier.fusion for tier in self.tiers)
 
     def tier(self, tier_id: str) -> TierRelease:
         """Returns the tier of this id.

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.domain.answer import RecommendationBounds, answer_tier, confidences_to_decide, recommend
+from server.domain.answer import RecommendationBounds, TierAnswer, answer_tier, confidences_to_decide, recommend
 from server.domain.cascade import (
     DEGRADED_REASONS,
     OWN_PATH,
@@ -25,6 +25,7 @@ from server.domain.errors import (
     OverloadedError,
     UnknownHeadError,
 )
+from server.domain.fusion import fuse
 from server.domain.inspection_id import ENTROPY_BYTES, InspectionIds
 from server.domain.ports import Clock, Engines, Tracer, Untraced
 from server.domain.prediction import RawPrediction
@@ -38,6 +39,9 @@ from server.service.observer import TierLoad
 from server.service.tier_runner import TierLimits, TierRunner
 
 _LOG = logging.getLogger(__name__)
+
+_Said = list[tuple[TierRelease, RawPrediction]]
+"""The tiers that have run, in order, and what their engines said."""
 
 _STOP_REASONS: Mapping[type[LoupeError], StopReason] = {
     DeadlineExpiredError: StopReason.DEADLINE,
@@ -129,11 +133,11 @@ class Router:
         with self._door:
             began_s = self._clock.monotonic_s()
             plan = self._plan(request)
-            raw, runs, stop_reason = await self._climb(request, plan, deadline)
+            said, runs, stop_reason = await self._climb(request, plan, deadline)
             is_own_exit = plan.is_own and stop_reason not in DEGRADED_REASONS
             guarantee_applies = is_own_exit and promise_covers(runs[-1].tier, stop_reason)
-            task, meaning = plan.release.task, runs[-1].tier.meaning_of(is_own_exit=is_own_exit)
-            best = answer_tier(task, meaning, raw, plan.needed_heads)
+            best = _answer(plan, said, is_own_exit=is_own_exit)
+            task = plan.release.task
             now_s = self._clock.monotonic_s()
             trace = Trace(tuple(runs), stop_reason, guarantee_applies, duration_s=now_s - began_s)
             return Inspection(
@@ -171,26 +175,26 @@ class Router:
 
     async def _climb(
         self, request: InspectionRequest, plan: _Plan, deadline: Deadline
-    ) -> tuple[RawPrediction, list[TierRun], StopReason]:
+    ) -> tuple[_Said, list[TierRun], StopReason]:
         """Visits the plan's tiers until one is sure enough, or until the next one fails."""
         runs: list[TierRun] = []
-        best: RawPrediction | None = None
+        said: _Said = []
         for tier in plan.tiers:
             try:
-                raw, decision, run = await self._run(request, plan, tier, deadline, is_first=best is None)
+                decision, run = await self._run(request, plan, tier, deadline, said)
             except Exception as error:
-                if best is None:
+                if not said:
                     raise
-                return best, runs, _stop_reason_of(error, tier)
-            best = raw
+                return said, runs, _stop_reason_of(error, tier)
             runs.append(run)
             if decision.stop_reason is not None:
-                return best, runs, decision.stop_reason
+                return said, runs, decision.stop_reason
         raise AssertionError("decide() stops at the last tier of every plan")
 
     async def _run(
-        self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, *, is_first: bool
-    ) -> tuple[RawPrediction, Decision, TierRun]:
+        self, request: InspectionRequest, plan: _Plan, tier: TierRelease, deadline: Deadline, said: _Said
+    ) -> tuple[Decision, TierRun]:
+        """Runs a tier, adds what it says to `said`, and decides."""
         began_s = self._clock.monotonic_s()
         runner = self._runner_of(tier)
 
@@ -204,9 +208,11 @@ class Router:
             )
 
         with self._tracer.step(f"tier {tier.tier}"):
-            raw = await (runner.run if is_first else runner.escalate)(infer, deadline)
-        decision = decide(plan.release, tier, request.policy, confidences_to_decide(plan.release.task, tier, raw))
-        return raw, decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
+            raw = await (runner.escalate if said else runner.run)(infer, deadline)
+        said.append((tier, raw))
+        confidences = confidences_to_decide(plan.release.task, tier, raw, fuse(said) if plan.is_own else {})
+        decision = decide(plan.release, tier, request.policy, confidences)
+        return decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
 
     def _runner_of(self, tier: TierRelease) -> TierRunner:
         model = tier.engine.model
@@ -214,6 +220,13 @@ class Router:
         if runner is None:
             runner = self._runners[model] = TierRunner(tier.tier, self._options.tier, self._clock)
         return runner
+
+
+def _answer(plan: _Plan, said: _Said, *, is_own_exit: bool) -> TierAnswer:
+    """Returns what the last tier's word means: on the release's own path, together with that of those before it."""
+    tier, raw = said[-1]
+    fused = fuse(said) if is_own_exit and tier.meaning_at_exit is not None else {}
+    return answer_tier(plan.release.task, tier.meaning_of(is_own_exit=is_own_exit), raw, plan.needed_heads, fused)
 
 
 def _requested_heads(task: Task, wanted: tuple[str, ...]) -> tuple[str, ...]:
