@@ -10,6 +10,7 @@ from build_engines.cascade import PromiseFacts
 from build_engines.cascade_solver import Basis, Estimate, PromiseKind
 from build_engines.compile import WORTH
 from build_engines.diagrams import WayToAnswer, draw_assurances, draw_costs, draw_reliability
+from build_engines.fusing import Fusions
 from build_engines.gates import LARGEST_GAP, LEAST_ITEMS
 from build_engines.markdown import table
 from build_engines.measure import NOISE_FLOOR_DRAWS, HeadMetrics, QuestionMetrics
@@ -222,6 +223,7 @@ def _cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascad
         "## The cascade",
         _cascade_promise(verified.solved.promise),
         *_kept(verified.solved.promise, cascade, heads),
+        *_fusion(verified.solved.fusions, heads),
         table(columns, rows),
         "What a stronger tier adds, and what the cascade leaves behind, in points, with 95 % intervals:",
         table(("difference", *heads), steps),
@@ -237,6 +239,28 @@ def _kept(promise: PromiseFacts | None, cascade: CascadeMetrics, heads: tuple[st
         return []
     seen = ", ".join(f"{head} {_percent(cascade.losses[head])}" for head in heads)
     return [f"On val_test it covers {_percent(cascade.covered)} of the photos, and counts against it: {seen}."]
+
+
+def _fusion(fusions: Fusions, heads: tuple[str, ...]) -> list[str]:
+    """Says how much each tier counts where they answer together."""
+    if not fusions:
+        return []
+    tiers = list(fusions)
+    rows = [
+        (
+            tier,
+            *(
+                ", ".join(f"{name} {weight:.2f}" for name, weight in zip(tiers, by_head[head], strict=False))
+                for head in heads
+            ),
+        )
+        for tier, by_head in fusions.items()
+    ]
+    return [
+        "On the release's own path a tier answers together with those before it: the product of their calibrated "
+        "probabilities, each raised to its weight. The accuracies below are of each tier alone and of the cascade.",
+        table(("at tier", *heads), rows),
+    ]
 
 
 def _cascade_promise(promise: PromiseFacts | None) -> str:

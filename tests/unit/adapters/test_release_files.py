@@ -62,7 +62,12 @@ def test_what_decides_and_what_is_reported_survive_too(tmp_path: Path) -> None:
     """Deciders and the meaning at the exit come back as they were."""
     digest = sha256(ENGINE).hexdigest()
     deciders = {"grade": temperature_of(digest, 0.7)}
-    tier = replace(make_tier(sha256=digest), deciders=deciders, meaning_at_exit=make_meaning(digest, temperature=2.0))
+    tier = replace(
+        make_tier(sha256=digest),
+        deciders=deciders,
+        meaning_at_exit=make_meaning(digest, temperature=2.0),
+        fusion={"kind": (1.25,)},
+    )
     assert write_release(tmp_path, tier) == load_release(tmp_path, "bread", 1)
 
 

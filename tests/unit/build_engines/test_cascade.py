@@ -1,6 +1,5 @@
 """From the outputs of two tiers to thresholds with a promise, and to confidences that hold where photos stop."""
 
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from build_engines.cascade_solver import (
     SelectivePromise,
 )
 from build_engines.checkpoint import HeldOutPhotos
-from build_engines.compile import Candidate, CompiledEngine, choose
+from build_engines.compile import CompiledEngine
 from build_engines.costs import require_rising
-from build_engines.errors import MixedTiersError, PrecisionError, PromiseOutOfReachError
+from build_engines.errors import MixedTiersError, PromiseOutOfReachError
+from build_engines.fusing import fused_outputs
 from build_engines.served_outputs import ServedOutputs
 
 TIERS = ("fast", "full")
@@ -52,7 +52,9 @@ def world(seed: int, *, noise: dict[str, float] | None = None) -> tuple[list[Ser
     return outputs, HeldOutPhotos("val_calib", LIST, paths, np.arange(COUNT) // 2, labels, {})
 
 
-def solved_in(world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: Promise = PROMISE) -> SolvedCascade:
+def solved_in(
+    world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: Promise = PROMISE, *, fuse: bool = False
+) -> SolvedCascade:
     """Calibrates both tiers by themselves, and solves their cascade."""
     outputs, photos = world_
     calibrated = tuple(
@@ -62,7 +64,7 @@ def solved_in(world_: tuple[list[ServedOutputs], HeldOutPhotos], promise: Promis
         )
         for tier, each in zip(TIERS, outputs, strict=True)
     )
-    return solve_on(TASK, TIERS, promise, calibrated, outputs, photos, COSTS)
+    return solve_on(TASK, TIERS, promise, calibrated, outputs, photos, COSTS, fuse=fuse)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,9 @@ def solved() -> SolvedCascade:
 def stops_in(solved: SolvedCascade, outputs: list[ServedOutputs], photos: HeldOutPhotos) -> np.ndarray:
     """Where each photo stops, as a place of a tier."""
     everything = np.ones(COUNT, dtype=bool)
-    evidence = evidence_of(TASK, TIERS, solved.deciders, outputs, photos, COSTS, is_test=everything)
+    evidence = evidence_of(
+        TASK, TIERS, solved.deciders, outputs, photos, COSTS, is_test=everything, fusions=solved.fusions
+    )
     return exits_of(TASK, solved.thresholds, evidence)
 
 
@@ -120,6 +124,36 @@ def test_labels_are_those_that_the_promise_was_tested_with(solved: SolvedCascade
             reported = solved.meanings_at_exit[tier].calibrators[head].calibrate(logits)
             decided = solved.deciders[tier][head].calibrate(logits)
             assert np.array_equal(reported.argmax(axis=1), decided.argmax(axis=1))
+
+
+def test_tiers_that_answer_together_beat_the_strongest_alone() -> None:
+    """Fused, a world costs no more, the strongest tier is more often right, and confidences hold at each exit."""
+    noise = {"fast": 1.2, "full": 1.0}
+    alone, together = solved_in(world(1, noise=noise)), solved_in(world(1, noise=noise), fuse=True)
+    assert alone.promise is not None
+    assert together.promise is not None
+    assert together.promise.basis is Basis.TESTED
+    assert together.promise.cost_ms <= alone.promise.cost_ms
+    assert together.fusions["fast"] == {"kind": (1.0,), "grade": (1.0,)}
+    outputs, photos = world(2, noise=noise)
+    stops = stops_in(together, outputs, photos)
+    said = fused_outputs(TIERS, together.deciders, together.fusions, outputs)
+    for head in TASK.decision_heads:
+        labels = photos.labels[head]
+        own = together.deciders["full"][head].calibrate(outputs[1].logits[head]).argmax(axis=1) == labels
+        assert (said[1].logits[head].argmax(axis=1) == labels).mean() > own.mean() + 0.01
+        for place, tier in enumerate(TIERS):
+            here = stops == place
+            served = together.meanings_at_exit[tier].calibrators[head].calibrate(said[place].logits[head][here])
+            right = served.argmax(axis=1) == labels[here]
+            assert abs(served.max(axis=1).mean() - right.mean()) < 0.02
+
+
+def test_a_bypass_fuses_nothing() -> None:
+    """What goes straight to the strongest tier is answered by it alone."""
+    solved = solved_in(world(5, noise={"fast": 60.0, "full": 0.1}), GapPromise(0.001, 0.01), fuse=True)
+    assert solved.promise is not None
+    assert (solved.promise.basis, solved.fusions) == (Basis.BYPASS, {})
 
 
 def test_a_promise_out_of_reach_sends_everything_to_the_strongest_tier() -> None:
@@ -176,27 +210,3 @@ def test_a_tier_must_cost_more_than_the_one_before_it() -> None:
     require_rising({"fast": 1.0, "full": 2.0})
     with pytest.raises(MixedTiersError, match=r"3\.0 ms before 2\.0 ms"):
         require_rising({"fast": 3.0, "full": 2.0})
-
-
-PLAIN = Candidate("fp32", 100, 10.0, {}, {}, "")
-
-
-@pytest.mark.parametrize(
-    ("others", "chosen"),
-    [
-        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=10.4)], "halves"),
-        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=11.0)], "fp32"),
-        ([replace(PLAIN, precision="int8", size_bytes=200, photo_ms=5.0)], "int8"),
-        ([replace(PLAIN, precision="int8", size_bytes=25, photo_ms=5.0, refused="kind agrees in 90 %")], "fp32"),
-    ],
-)
-def test_the_fastest_that_may_serve_ships_or_a_smaller_one_about_as_fast(others: list[Candidate], chosen: str) -> None:
-    """Speed first, then size, and never what answers otherwise."""
-    assert choose([PLAIN, *others]).precision == chosen
-
-
-def test_without_an_admissible_precision_all_reasons_are_named() -> None:
-    """Nothing ships that answers otherwise than what was exported."""
-    refused = [replace(PLAIN, refused="off by 3"), replace(PLAIN, precision="int8", refused="kind agrees in 90 %")]
-    with pytest.raises(PrecisionError, match="fp32: off by 3; int8: kind agrees in 90 %"):
-        choose(refused)

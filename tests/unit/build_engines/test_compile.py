@@ -1,5 +1,7 @@
 """Which precision may serve, and which of those that may does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_build import outputs_without_triton
@@ -10,30 +12,28 @@ from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, ch
 from build_engines.errors import PrecisionError
 from build_engines.plan import TierPlan
 
-
-def candidate(precision: str, *, size_bytes: int, photo_ms: float, refused: str = "") -> Candidate:
-    """An engine of which only size, speed and verdict matter."""
-    return Candidate(precision, size_bytes, photo_ms, {}, {}, {}, refused)
+PLAIN = Candidate("fp32", 100, 10.0, {}, {}, {}, "")
 
 
-def test_the_fastest_that_may_serve_is_taken() -> None:
-    """Speed decides, and a refused engine has none."""
-    exact = candidate("fp32", size_bytes=10, photo_ms=8.0)
-    eight = candidate("int8", size_bytes=3, photo_ms=4.0)
-    assert choose([exact, eight]) is eight
-    assert choose([exact, candidate("int8", size_bytes=3, photo_ms=4.0, refused="it loses")]) is exact
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=10.4)], "halves"),
+        ([replace(PLAIN, precision="halves", size_bytes=50, photo_ms=11.0)], "fp32"),
+        ([replace(PLAIN, precision="int8", size_bytes=200, photo_ms=5.0)], "int8"),
+        ([replace(PLAIN, precision="int8", size_bytes=25, photo_ms=5.0, refused="kind agrees in 90 %")], "fp32"),
+    ],
+)
+def test_the_fastest_that_may_serve_ships_or_a_smaller_one_about_as_fast(others: list[Candidate], chosen: str) -> None:
+    """Speed first, then size, and never what answers otherwise."""
+    assert choose([PLAIN, *others]).precision == chosen
 
 
-def test_a_smaller_engine_goes_before_one_that_is_hardly_faster() -> None:
-    """Five percent of speed are not worth twice the size."""
-    exact, halves = candidate("fp32", size_bytes=10, photo_ms=8.0), candidate("half", size_bytes=5, photo_ms=8.3)
-    assert choose([exact, halves]) is halves
-
-
-def test_nothing_that_may_serve_names_all_reasons() -> None:
-    """The error carries why each was refused."""
-    with pytest.raises(PrecisionError, match="it loses"):
-        choose([candidate("int8", size_bytes=3, photo_ms=4.0, refused="it loses")])
+def test_without_an_admissible_precision_all_reasons_are_named() -> None:
+    """Nothing ships that answers otherwise than what was exported."""
+    refused = [replace(PLAIN, refused="off by 3"), replace(PLAIN, precision="int8", refused="kind agrees in 90 %")]
+    with pytest.raises(PrecisionError, match="fp32: off by 3; int8: kind agrees in 90 %"):
+        choose(refused)
 
 
 def test_an_engine_loses_what_it_is_less_often_right(plan: TierPlan, engine: CompiledEngine) -> None:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from builders import SCALE, TASK, make_tier, platt_of, temperature_of
 from fakes import Call, prediction
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from router_bench import REQUEST, TIERS, Bench
 
+from build_engines.cascade_solver.fusion import TierFusion
 from server.domain.cascade import OWN_PATH, CascadePolicy, StopReason, plan_tiers
 from server.domain.errors import (
     BackendUnavailableError,
@@ -26,6 +29,8 @@ from server.domain.prediction import AttributesAnswer, CategoryAnswer, RawPredic
 from server.domain.release import Meaning, Release
 from server.rpc.convert import inspection_response
 from server.service.inspection import Inspection, InspectionRequest
+
+DoubleArray = npt.NDArray[np.float64]
 
 SHARPNESS = {"fast": 2.0, "medium": 0.6, "full": 1.4}
 """By tier, the temperature of its calibrators: none leaves a number as it was, and no two do the same."""
@@ -43,6 +48,9 @@ class Behaviour:
     takes_s: float
     outcome: RawPrediction | Exception
 
+
+WEIGHTS = ((0.9,), (0.3, 0.8), (0.2, 0.0, 1.1))
+"""How much each tier so far counts, tier by tier, in a release that fuses them."""
 
 Thresholds = Mapping[str, Mapping[str, float]]
 
@@ -81,6 +89,7 @@ REQUESTS = st.builds(
     st.sampled_from([(), ("kind",), ("signs", "grade")]),
 )
 TIMES_S = st.floats(0.01, 5)
+IS_FUSED = st.booleans()
 
 
 def is_own_path(release: Release, request: InspectionRequest) -> bool:
@@ -93,10 +102,10 @@ def is_own_path(release: Release, request: InspectionRequest) -> bool:
     )
 
 
-def release_with(thresholds: Thresholds) -> Release:
-    """Returns a release whose tiers calibrate in ways of their own."""
+def release_with(thresholds: Thresholds, *, is_fused: bool = False) -> Release:
+    """Returns a release whose tiers calibrate in ways of their own, each alone or together with those before it."""
     tiers = []
-    for tier in TIERS:
+    for tier, weights in zip(TIERS, WEIGHTS, strict=True):
         made = make_tier(tier, thresholds=dict(thresholds[tier]))
         sha256, sharpness = made.engine.sha256, SHARPNESS[tier]
         at_exit, anywhere = (
@@ -112,6 +121,8 @@ def release_with(thresholds: Thresholds) -> Release:
         )
         deciders = {"kind": temperature_of(sha256, sharpness * 1.1, item_count=30)}
         tiers.append(replace(made, meaning=anywhere, meaning_at_exit=at_exit, deciders=deciders))
+        if is_fused:
+            tiers[-1] = replace(tiers[-1], fusion=dict.fromkeys(TASK.decision_heads, weights))
     return Release(TASK, 1, tuple(tiers))
 
 
@@ -161,12 +172,17 @@ def check(
     assert outcome.trace.duration_s <= time_s + 1e-9
 
 
-@given(BEHAVIOURS, THRESHOLDS, REQUESTS, TIMES_S)
+@given(BEHAVIOURS, THRESHOLDS, REQUESTS, TIMES_S, IS_FUSED)
 def test_it_ends_in_order_with_the_best_answer_so_far(
-    behaviours: Mapping[str, Behaviour], thresholds: Thresholds, request: InspectionRequest, time_s: float
+    behaviours: Mapping[str, Behaviour],
+    thresholds: Thresholds,
+    request: InspectionRequest,
+    time_s: float,
+    is_fused: bool,  # noqa: FBT001 -- hypothesis gives it by place
 ) -> None:
     """Whatever engines do and callers want: every call ends in time, and only a failed first tier is an error."""
-    outcome, visited = play(Bench(release=release_with(thresholds)), behaviours, request, time_s)
+    bench = Bench(release=release_with(thresholds, is_fused=is_fused))
+    outcome, visited = play(bench, behaviours, request, time_s)
     check(outcome, visited, behaviours, time_s)
 
 
@@ -183,13 +199,14 @@ def test_what_happened_before_changes_no_promise(
     assert all(each.in_flight == each.waiting == 0 for each in bench.router.loads())
 
 
-@given(BEHAVIOURS, THRESHOLDS, RAISES, REQUESTS, TIMES_S)
+@given(BEHAVIOURS, THRESHOLDS, RAISES, REQUESTS, TIMES_S, IS_FUSED)
 def test_raising_a_threshold_never_stops_earlier(
     behaviours: Mapping[str, Behaviour],
     thresholds: Thresholds,
     raises: Thresholds,
     request: InspectionRequest,
     time_s: float,
+    is_fused: bool,  # noqa: FBT001 -- hypothesis gives it by place
 ) -> None:
     """Who is harder to satisfy comes as far, or further, also where engines fail and time runs out.
 
@@ -200,30 +217,55 @@ def test_raising_a_threshold_never_stops_earlier(
     }
     policy = replace(request.policy, sufficient_confidence=None)
     request = replace(request, policy=policy)
-    plain, harder = release_with(thresholds), release_with(raised)
+    plain, harder = (release_with(each, is_fused=is_fused) for each in (thresholds, raised))
     _, asked = play(Bench(release=plain), behaviours, request, time_s)
     _, asked_more = play(Bench(release=harder), behaviours, request, time_s)
     assert TIERS.index(asked_more[-1]) >= TIERS.index(asked[-1])
-    if [each.may_stop for each in plain.tiers] == [each.may_stop for each in harder.tiers]:
+    if is_fused or [each.may_stop for each in plain.tiers] == [each.may_stop for each in harder.tiers]:
         assert asked_more[: len(asked)] == asked
 
 
-@given(BEHAVIOURS, THRESHOLDS, REQUESTS, TIMES_S)
+def scores_of(
+    outcome: Inspection, behaviours: Mapping[str, Behaviour], head: str, *, run_count: int, together: bool
+) -> DoubleArray:
+    """Returns what a tier says of a head, alone or together with those before it, by the builder's own fusion."""
+    said = []
+    for run in outcome.trace.runs[:run_count]:
+        raw = behaviours[run.tier.tier].outcome
+        assert isinstance(raw, RawPrediction)
+        said.append((run.tier, raw.logits[head]))
+    if not together:
+        return np.asarray(said[-1][1], dtype=np.float64)
+    alone = np.array([[tier.decider(head).calibrate(logits)] for tier, logits in said])
+    return np.asarray(np.log(TierFusion(WEIGHTS[:run_count]).fuse(alone)[-1, 0]), dtype=np.float64)
+
+
+@given(BEHAVIOURS, THRESHOLDS, REQUESTS, TIMES_S, IS_FUSED)
 def test_no_path_returns_an_uncalibrated_number(
-    behaviours: Mapping[str, Behaviour], thresholds: Thresholds, request: InspectionRequest, time_s: float
+    behaviours: Mapping[str, Behaviour],
+    thresholds: Thresholds,
+    request: InspectionRequest,
+    time_s: float,
+    is_fused: bool,  # noqa: FBT001 -- hypothesis gives it by place
 ) -> None:
-    """Every confidence and probability of the response went through the calibrator of its head and of its own tier."""
-    release = release_with(thresholds)
+    """Every confidence and probability of the response went through the calibrator of its head and of its own tier.
+
+    On the path of a release that fuses its tiers, decision heads are answered by all tiers so far; off it by one.
+    """
+    release = release_with(thresholds, is_fused=is_fused)
     outcome, _ = play(Bench(release=release), behaviours, request, time_s)
     if isinstance(outcome, Exception):
         return
-    answering = outcome.trace.runs[-1].tier
-    raw = behaviours[answering.tier].outcome
-    assert isinstance(raw, RawPrediction)
+    answering, count = outcome.trace.runs[-1].tier, len(outcome.trace.runs)
     is_unsure_end = outcome.trace.stop_reason is StopReason.LAST_TIER and is_own_path(release, request)
-    spoken = answering.meaning_of(is_own_exit=outcome.trace.guarantee_applies or is_unsure_end)
+    is_own_exit = outcome.trace.guarantee_applies or is_unsure_end
+    spoken = answering.meaning_of(is_own_exit=is_own_exit)
+    stated = set()
     for answer in outcome.answers:
-        expected = spoken.calibrators[answer.head].calibrate(raw.logits[answer.head]).tolist()
+        together = is_fused and is_own_exit and answer.head in TASK.decision_heads
+        scores = scores_of(outcome, behaviours, answer.head, run_count=count, together=together)
+        expected = spoken.calibrators[answer.head].calibrate(scores).tolist()
+        stated |= {round(each, 5) for each in expected}
         labels = TASK.head(answer.head).labels
         if isinstance(answer, CategoryAnswer):
             assert {each.label: each.confidence for each in answer.ranking} == pytest.approx(
@@ -232,17 +274,13 @@ def test_no_path_returns_an_uncalibrated_number(
         else:
             assert isinstance(answer, AttributesAnswer)
             assert [each.probability for each in answer.attributes] == pytest.approx(expected)
-    for run in outcome.trace.runs:
-        own = behaviours[run.tier.tier].outcome
-        assert isinstance(own, RawPrediction)
+    together = is_fused and is_own_path(release, request)
+    for number, run in enumerate(outcome.trace.runs, start=1):
         for decision in run.decisions:
-            calibrated = run.tier.decider(decision.head).calibrate(own.logits[decision.head])
+            scores = scores_of(outcome, behaviours, decision.head, run_count=number, together=together)
+            calibrated = np.exp(scores) if together else run.tier.decider(decision.head).calibrate(scores)
             assert decision.confidence == pytest.approx(calibrated.max())
-    stated = {
-        round(number, 5)
-        for answer in outcome.answers
-        for number in spoken.calibrators[answer.head].calibrate(raw.logits[answer.head]).tolist()
-    } | {round(decision.confidence, 5) for run in outcome.trace.runs for decision in run.decisions}
+            stated.add(round(decision.confidence, 5))
     response = inspection_response(outcome, alternative_count=100)
     sent = [*numbers_of(response, "confidence"), *numbers_of(response, "probability")]
     assert sent
