@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from build_engines.calibrate import SPLIT, CalibratedEngine, Fit, fit_meaning, known_or_collected, read_calibrated
 from build_engines.cascade_solver import (
     Basis,
-    CascadeEvidence,
     CascadeSolution,
     MeasuredPolicy,
     Promise,
@@ -26,15 +24,14 @@ from build_engines.cascade_solver import (
     SelectivePromise,
     SolverOptions,
     draw_test_items,
-    evidence_from_answers,
     kind_of,
     labels_needed,
     solve_cascade,
 )
-from build_engines.cascade_solver.evidence import FusedAnswers
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.costs import measured_costs
 from build_engines.errors import MixedTiersError, PromiseOutOfReachError
+from build_engines.evidence import evidence_of, exits_of
 from build_engines.fusing import Fusions, fit_fusions, fused_deciders, fused_outputs
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import Follow, ServedOutputs, unfollowed
@@ -42,7 +39,6 @@ from build_engines.step_record import StepRecord
 from server.adapters.calibrator_part import CalibratorPart
 from server.adapters.release_files import MeaningPart
 from server.domain.calibration.calibrator import Calibrator
-from server.domain.calibration.probability import softmax
 from server.domain.calibration.selection import FittedHead, fit_best, refit_winner
 from server.domain.release import Meaning
 from server.domain.task import HeadKind, Task
@@ -60,10 +56,6 @@ Under a selective promise the last tier has thresholds as well: an answer of it 
 """
 
 _SEED = 3
-
-DoubleArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,67 +293,6 @@ def fit_deciders(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos) -> d
         )
         deciders[head_id] = fitted.calibrator
     return deciders
-
-
-def evidence_of(
-    task: Task,
-    tiers: Sequence[str],
-    deciders: Mapping[str, Mapping[str, Calibrator]],
-    outputs: Sequence[ServedOutputs],
-    photos: HeldOutPhotos,
-    costs_ms: Mapping[str, float],
-    *,
-    is_test: npt.NDArray[np.bool_],
-    fusions: Fusions | None = None,
-) -> CascadeEvidence:
-    """Returns what the solver knows of photos: each tier's decisive confidences and answers, fused by the weights."""
-    heads = task.decision_heads
-    probabilities = [
-        [deciders[tier][head].calibrate(each.logits[head]) for head in heads]
-        for tier, each in zip(tiers, outputs, strict=True)
-    ]
-    fused = None
-    if fusions:
-        together = [
-            [softmax(each.logits[head].astype(np.float64)) for head in heads]
-            for each in fused_outputs(tiers, deciders, fusions, outputs)
-        ]
-        fused = FusedAnswers(*_decisive(together))
-    confidences, answers = _decisive(probabilities)
-    return evidence_from_answers(
-        tiers=tiers,
-        heads=heads,
-        costs_ms=[costs_ms[tier] for tier in tiers],
-        confidences=confidences,
-        answers=answers,
-        labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),
-        groups=photos.groups,
-        is_test=is_test,
-        fused=fused,
-    )
-
-
-def _decisive(probabilities: Sequence[Sequence[npt.NDArray[np.float64]]]) -> tuple[DoubleArray, IndexArray]:
-    """Returns [tier_count, head_count, photo_count] confidences and answers of probabilities by tier and head."""
-    confidences = np.array([[each.max(axis=1) for each in tier] for tier in probabilities])
-    return confidences, np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64)
-
-
-def exits_of(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence: CascadeEvidence) -> IndexArray:
-    """Returns [photo_count] int64: the place of the tier at which each photo stops, as the gateway would have it."""
-    *early, _ = evidence.tiers
-    exits = np.full(len(evidence.groups), len(early), dtype=np.int64)
-    for place in reversed(range(len(early))):
-        needed = np.array([thresholds[early[place]][head] for head in task.decision_heads])
-        exits[(evidence.confidences[place] >= needed[:, None]).all(axis=0)] = place
-    return exits
-
-
-def is_sure(task: Task, thresholds: Mapping[str, Mapping[str, float]], evidence: CascadeEvidence) -> BoolArray:
-    """Returns [photo_count] bool: whether some tier's decision heads all reach their thresholds."""
-    needed = np.array([[thresholds[tier][head] for head in task.decision_heads] for tier in evidence.tiers])
-    sure: BoolArray = (evidence.confidences >= needed[:, :, None]).all(axis=1).any(axis=0)
-    return sure
 
 
 def shared_photos(plan: ReleasePlan, split: str) -> HeldOutPhotos:

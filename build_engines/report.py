@@ -256,11 +256,11 @@ def _fusion(fusions: Fusions, heads: tuple[str, ...]) -> list[str]:
         )
         for tier, by_head in fusions.items()
     ]
-    return [
-        "On the release's own path a tier answers together with those before it: the product of their calibrated "
-        "probabilities, each raised to its weight. The accuracies below are of each tier alone and of the cascade.",
-        table(("at tier", *heads), rows),
-    ]
+    told = (
+        "On the release's own path a tier answers together with those before it: by the product of their calibrated "
+        "probabilities, each raised to its weight. The accuracies below are of each tier alone and of the cascade."
+    )
+    return [told, table(("at tier", *heads), rows)]
 
 
 def _cascade_promise(promise: PromiseFacts | None) -> str:

@@ -14,9 +14,6 @@ from build_engines.assure import AssuranceMetrics, measure_assurances
 from build_engines.cascade import (
     PromiseFacts,
     SolvedCascade,
-    evidence_of,
-    exits_of,
-    is_sure,
     outputs_of_tiers,
     read_solved,
     shared_photos,
@@ -32,6 +29,7 @@ from build_engines.cascade_solver import (
 from build_engines.cascade_solver.comparators import FIXED_RULE, compare
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.errors import GatesFailedError
+from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
 from build_engines.gates import Gate, judge_cascade, judge_release
 from build_engines.measure import HeadMetrics, measure

@@ -8,7 +8,7 @@ import pytest
 from builders import TASK
 
 from build_engines.calibrate import CalibratedEngine, fit_calibrators, fit_meaning
-from build_engines.cascade import SolvedCascade, evidence_of, exits_of, is_sure, solve_on
+from build_engines.cascade import SolvedCascade, solve_on
 from build_engines.cascade_solver import (
     Basis,
     DisagreementPromise,
@@ -21,6 +21,7 @@ from build_engines.checkpoint import HeldOutPhotos
 from build_engines.compile import CompiledEngine
 from build_engines.costs import require_rising
 from build_engines.errors import MixedTiersError, PromiseOutOfReachError
+from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
 from build_engines.served_outputs import ServedOutputs
 
