@@ -128,13 +128,13 @@ def test_labels_are_those_that_the_promise_was_tested_with(solved: SolvedCascade
 
 
 def test_tiers_that_answer_together_beat_the_strongest_alone() -> None:
-    """Fused, a world costs no more, the strongest tier is more often right, and confidences hold at each exit."""
-    noise = {"fast": 1.2, "full": 1.0}
-    alone, together = solved_in(world(1, noise=noise)), solved_in(world(1, noise=noise), fuse=True)
+    """Fused, a world costs less, the strongest tier is more often right, and confidences hold at each exit."""
+    noise, promise = {"fast": 1.6, "full": 1.0}, GapPromise(0.01, 0.1)
+    alone, together = (solved_in(world(1, noise=noise), promise, fuse=each) for each in (False, True))
     assert alone.promise is not None
     assert together.promise is not None
     assert together.promise.basis is Basis.TESTED
-    assert together.promise.cost_ms <= alone.promise.cost_ms
+    assert together.promise.cost_ms < 0.9 * alone.promise.cost_ms
     assert together.fusions["fast"] == {"kind": (1.0,), "grade": (1.0,)}
     outputs, photos = world(2, noise=noise)
     stops = stops_in(together, outputs, photos)
@@ -142,7 +142,7 @@ def test_tiers_that_answer_together_beat_the_strongest_alone() -> None:
     for head in TASK.decision_heads:
         labels = photos.labels[head]
         own = together.deciders["full"][head].calibrate(outputs[1].logits[head]).argmax(axis=1) == labels
-        assert (said[1].logits[head].argmax(axis=1) == labels).mean() > own.mean() + 0.01
+        assert (said[1].logits[head].argmax(axis=1) == labels).mean() > own.mean()
         for place, tier in enumerate(TIERS):
             here = stops == place
             served = together.meanings_at_exit[tier].calibrators[head].calibrate(said[place].logits[head][here])
