@@ -7,9 +7,18 @@ import math
 import tomllib
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from server.domain.task import Head, HeadKind, Task
 from training.errors import (
@@ -20,6 +29,7 @@ from training.errors import (
 )
 from training.recipe import GatesSection, TierSection, TrainingSection
 from training.renderers.parameters import RendererParameters
+from training.renderers.registry import RENDERERS
 
 TASKS_FOLDER = Path(__file__).parent / "tasks"
 
@@ -82,14 +92,30 @@ class SplitShares(Section):
 class DataSection(Section):
     """Where the photos come from."""
 
-    renderer: Literal["cannabis"]
+    renderer: str
     specimen_count: int = Field(gt=0, description="Specimens that are shared out among the four splits.")
     proof_specimen_count: int = Field(
         default=0, ge=0, description="Specimens after those, half for val_calib and half for val_test."
     )
     parameters_sha256: str
+    one_class_label: str | None = Field(
+        default=None, description="The label of what is normal, for a model that learns from such photos alone."
+    )
     splits: SplitShares
-    renderer_parameters: RendererParameters
+    renderer_parameters: SerializeAsAny[RendererParameters] = Field(description="Of the kind that the renderer wants.")
+
+    @field_validator("renderer")
+    @classmethod
+    def _renderer_is_known(cls, name: str) -> str:
+        if name not in RENDERERS:
+            raise ValueError(f"there is no renderer {name!r}; known: {', '.join(RENDERERS)}")
+        return name
+
+    @field_validator("renderer_parameters", mode="before")
+    @classmethod
+    def _parameters_of_the_renderer(cls, stated: Any, info: ValidationInfo) -> Any:
+        kind = RENDERERS.get(info.data.get("renderer", ""))
+        return stated if kind is None else kind.parameters.model_validate(stated)
 
     @property
     def all_specimen_count(self) -> int:
@@ -125,6 +151,9 @@ class TaskFile(Section):
     @model_validator(mode="after")
     def _taxonomy_holds(self) -> Self:
         self.to_domain()
+        normal = self.data.one_class_label
+        if normal is not None and not any(normal in head.labels for head in self.heads if head.kind == "category"):
+            raise ValueError(f"data.one_class_label {normal!r} is no label of a category head")
         named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies)
         strangers = named - {head.id for head in self.heads}
         if strangers:

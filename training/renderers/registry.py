@@ -1,0 +1,31 @@
+"""The renderers there are, by the name that a task file gives in `data.renderer`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from training.renderers.cannabis.cannabis_renderer import CannabisRenderer
+from training.renderers.cannabis.parameters import CannabisParameters
+from training.renderers.parameters import RendererParameters
+from training.renderers.renderer import Renderer
+
+P = TypeVar("P", bound=RendererParameters)
+
+
+@dataclass(frozen=True, slots=True)
+class RendererKind(Generic[P]):
+    """A renderer, and what it wants to be told."""
+
+    parameters: type[P]
+    build: Callable[[P], Renderer]
+    """Makes the renderer; may cost seconds."""
+
+
+RENDERERS: Mapping[str, RendererKind[Any]] = {
+    "cannabis": RendererKind(CannabisParameters, CannabisRenderer),
+}
+
+
+def build_renderer(name: str, parameters: RendererParameters) -> Renderer:
+    """Returns the renderer of this name, made with its own kind of parameters; KeyError if there is none."""
+    return RENDERERS[name].build(parameters)
