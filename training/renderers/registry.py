@@ -6,6 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from training.renderers.cannabis.cannabis_renderer import CannabisRenderer
 from training.renderers.cannabis.parameters import CannabisParameters
+from training.renderers.crop_health.crop_health_renderer import CropHealthRenderer
+from training.renderers.crop_health.parameters import CropHealthParameters
 from training.renderers.parameters import RendererParameters
 from training.renderers.renderer import Renderer
 
@@ -23,6 +25,7 @@ class RendererKind(Generic[P]):
 
 RENDERERS: Mapping[str, RendererKind[Any]] = {
     "cannabis": RendererKind(CannabisParameters, CannabisRenderer),
+    "crop_health": RendererKind(CropHealthParameters, CropHealthRenderer),
 }
 
 
