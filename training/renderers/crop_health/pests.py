@@ -58,7 +58,7 @@ def _flock(leaf: Leaf, kind: str, *, count: int, groups: int, rng: np.random.Gen
             hsv(float(rng.uniform(0, 16)), 0.42, value=float(rng.uniform(0.50, 0.72))),
         )[int(rng.integers(3))],
         "whitefly": (0.96, 0.96, 0.92),
-        "mite": hsv(float(rng.uniform(4, 26)), 0.85, value=float(rng.uniform(0.55, 0.80))),
+        "mite": hsv(float(rng.uniform(-6, 12)), 0.88, value=float(rng.uniform(0.55, 0.82))),
     }[kind]
     centres = leaf.points(rng, count=groups)
     flock = []
@@ -115,16 +115,16 @@ def gnaw(
         patch.cut(surface, weight=np.clip(9 * (1.0 - away), 0, 1))
     whole = STIPPLED_PATCHES * amounts.get("mite", 0)
     for number, at in enumerate(leaf.points(rng, count=STIPPLED_PATCHES)):
-        radius = float(rng.uniform(0.26, 0.42)) * min(1.0, max(0.0, whole - number))
+        radius = float(rng.uniform(0.30, 0.46)) * min(1.0, max(0.0, whole - number))
         patch = patch_at(view, at, radius=radius, edge=edge, grain=grain)
         specks = np.clip(1.1 * fine[patch.rows, patch.columns] + 0.8 * patch.grain - 0.35, 0, 1)
         within = np.clip(2.2 * (1.0 - patch.away + 0.1 * patch.edge), 0, 1)
-        patch.blend(surface, STIPPLE, weight=0.85 * specks * within)
+        patch.blend(surface, STIPPLE, weight=0.95 * specks * within)
 
 
 def spin(surface: Surface, leaf: Leaf, *, view: View, amount: float, rng: np.random.Generator) -> None:
     """Spans the webs of mites: fine threads that cross in a few places."""
-    threads = round(70 * amount)
+    threads = round(100 * amount)
     if threads == 0:
         return
     web = Image.new("L", (view.width, view.height), 0)
@@ -134,6 +134,6 @@ def spin(surface: Surface, leaf: Leaf, *, view: View, amount: float, rng: np.ran
         u, v = knots[number % len(knots)] if knots else (0.0, 0.0)
         ends = rng.normal(0, 0.17, 4)
         line = [view.place(u + float(ends[0]), v + float(ends[1])), view.place(u + float(ends[2]), v + float(ends[3]))]
-        pen.line(line, fill=int(rng.integers(110, 230)), width=1)
+        pen.line(line, fill=int(rng.integers(140, 250)), width=1)
     soft = np.asarray(web.filter(ImageFilter.GaussianBlur(0.6)), np.float32)
     surface.blend(WEB, soft * np.float32(1 / 255))
