@@ -10,6 +10,8 @@ from training.renderers.crop_health.crop_health_renderer import CropHealthRender
 from training.renderers.crop_health.parameters import CropHealthParameters
 from training.renderers.parameters import RendererParameters
 from training.renderers.renderer import Renderer
+from training.renderers.roadwork.parameters import RoadworkParameters
+from training.renderers.roadwork.roadwork_renderer import RoadworkRenderer
 
 P = TypeVar("P", bound=RendererParameters)
 
@@ -26,6 +28,7 @@ class RendererKind(Generic[P]):
 RENDERERS: Mapping[str, RendererKind[Any]] = {
     "cannabis": RendererKind(CannabisParameters, CannabisRenderer),
     "crop_health": RendererKind(CropHealthParameters, CropHealthRenderer),
+    "roadwork": RendererKind(RoadworkParameters, RoadworkRenderer),
 }
 
 

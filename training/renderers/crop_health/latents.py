@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.renderers.crop_health.parameters import CropHealthParameters, TroubleParameters
+from training.renderers.graded import chance_of_presence, draw_strength
 from training.renderers.parameters import Range
 from training.renderers.renderer import RenderedSpecimen
 from training.renderers.streams import latent_stream, logistic
@@ -47,7 +48,7 @@ class Latents:
 
 def trouble_posterior(trouble: Trouble, labels: tuple[str, ...], *, parameters: TroubleParameters) -> tuple[float, ...]:
     """Returns the chance of each label given the latents: `none`, or the kind of which there is more."""
-    present = logistic(parameters.strength.steepness * (trouble.strength - 0.5))
+    present = chance_of_presence(trouble.strength, parameters=parameters.strength)
     second = logistic(parameters.mixture.steepness * (trouble.second_share - 0.5))
     chances = {NONE: 1.0 - present, trouble.kind: present * (1.0 - second), trouble.second_kind: present * second}
     return tuple(chances.get(label, 0.0) for label in labels)
@@ -87,8 +88,5 @@ def _draw_latents(parameters: CropHealthParameters, *, rng: np.random.Generator)
 def _draw_trouble(kinds: tuple[str, ...], *, parameters: TroubleParameters, rng: np.random.Generator) -> Trouble:
     first, second = (kinds[int(each)] for each in rng.choice(len(kinds), size=2, replace=False))
     share = parameters.mixture.reach * float(rng.beta(*parameters.mixture.beta))
-    strength = parameters.strength
-    between, much = rng.random() < strength.between_share, rng.random() < strength.much_share
-    mean = strength.much_mean if much else strength.little_mean
-    drawn = float(rng.random()) if between else float(rng.normal(mean, strength.spread))
-    return Trouble(kind=first, second_kind=second, second_share=share, strength=float(np.clip(drawn, 0.0, 1.0)))
+    strength = draw_strength(parameters.strength, rng=rng)
+    return Trouble(kind=first, second_kind=second, second_share=share, strength=strength)

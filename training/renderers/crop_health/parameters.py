@@ -4,18 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from training.renderers.graded import StrengthParameters
 from training.renderers.parameters import FrozenParameters, OutputParameters, Range, RendererParameters, ViewParameters
-
-
-class StrengthParameters(FrozenParameters):
-    """How much of a trouble there is, 0 to 1: little, much, or anything between."""
-
-    much_share: float = Field(ge=0, le=1, description="Share of specimens that have much of it.")
-    between_share: float = Field(ge=0, le=1, description="Share of specimens whose strength is drawn evenly.")
-    little_mean: float
-    much_mean: float
-    spread: float = Field(gt=0, description="Standard deviation about either mean.")
-    steepness: float = Field(gt=0, description="Slope of the logistic about .5 that decides between trouble and none.")
 
 
 class MixtureParameters(FrozenParameters):
