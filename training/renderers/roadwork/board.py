@@ -97,7 +97,7 @@ class Board:
 
 def _roundness_of(inside: NDArray[np.bool_], *, amount: float) -> NDArray[np.float32]:
     """Returns the light on each pixel, [height, width] float32: least at the sides of each row, most left of middle."""
-    height, width = inside.shape
+    width = inside.shape[1]
     columns = np.arange(width, dtype=np.float32)
     first = np.where(inside.any(axis=1), inside.argmax(axis=1), 0)
     last = np.where(inside.any(axis=1), width - inside[:, ::-1].argmax(axis=1), width)

@@ -11,6 +11,9 @@ from training.renderers.textures import BANK_SIDE_PX, Field, TextureBank
 
 _TEXELS_PER_M = 72
 _BROAD_TEXELS_PER_M = 14
+_JOINT = 0.47
+"""Joints of slabs lie so far from their middle, in sides of a slab."""
+
 _FADE_M = 6.5
 """Beyond it the road's grain is finer than pixels, and fades."""
 
@@ -93,10 +96,7 @@ def paint_ground(picture: list[Field], street: Street, *, ground: Ground) -> Non
 def _pave(colour: list[Field], street: Street, *, aside: Field, tone: Field, ground: Ground) -> None:
     """Lays kerb, slabs and whatever lies between pavement and houses."""
     half, look = street.road_half, street.look
-    joints = np.maximum(
-        np.abs(np.mod(ground.x * np.float32(2), 1) - 0.5) > 0.47,
-        np.abs(np.mod(ground.z * 2, 1) - 0.5) > 0.47,  # noqa: PLR2004
-    )
+    joints = np.maximum(np.abs(np.mod(ground.x * 2, 1) - 0.5), np.abs(np.mod(ground.z * 2, 1) - 0.5)) > _JOINT
     slabs = tone * (np.float32(1) - np.float32(0.22) * joints * np.clip(8 / ground.z, 0, 1))
     on_pavement = ground.band(aside, low=half, high=1e3)
     for channel, value in enumerate(look.pavement):

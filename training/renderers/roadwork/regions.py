@@ -44,7 +44,7 @@ class Look:
     digs: float
     """Share of works for which the ground is broken open."""
     works: tuple[str, ...]
-    """Kinds of pieces that make up works here; those named twice are twice as frequent; the first two lie astray too."""
+    """Kinds of pieces of works; those named twice are twice as frequent, and the first two are also found astray."""
     look_alikes: tuple[str, ...]
     """Kinds that mean works elsewhere and nothing here."""
     signs: tuple[str, ...]

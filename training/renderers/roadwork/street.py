@@ -159,8 +159,7 @@ def _ordinary(
     things = []
     for _ in range(int(rng.integers(parameters.centrepieces + 1))):
         kind = CENTREPIECES[int(rng.integers(len(CENTREPIECES)))]
-        x, z = zone[0] + float(rng.normal(0, 1.2)), zone[1] + float(rng.uniform(-2.0, 5.0))
-        # Works are fenced off from what else stands there.
+        x, z = zone[0] + float(rng.normal(0, 1.2)), zone[1] + float(rng.uniform(-0.5, 6.0))
         things.append(Thing(kind, x, max(_NEAREST_M, z), int(rng.integers(64))))
     for _ in range(int(rng.integers(parameters.vehicles + 1))):
         side = -1 if rng.random() < 0.5 else 1  # noqa: PLR2004 -- either side
