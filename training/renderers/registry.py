@@ -8,6 +8,8 @@ from training.renderers.cannabis.cannabis_renderer import CannabisRenderer
 from training.renderers.cannabis.parameters import CannabisParameters
 from training.renderers.parameters import RendererParameters
 from training.renderers.renderer import Renderer
+from training.renderers.surface_defect.parameters import SurfaceDefectParameters
+from training.renderers.surface_defect.surface_defect_renderer import SurfaceDefectRenderer
 
 P = TypeVar("P", bound=RendererParameters)
 
@@ -23,6 +25,7 @@ class RendererKind(Generic[P]):
 
 RENDERERS: Mapping[str, RendererKind[Any]] = {
     "cannabis": RendererKind(CannabisParameters, CannabisRenderer),
+    "surface_defect": RendererKind(SurfaceDefectParameters, SurfaceDefectRenderer),
 }
 
 

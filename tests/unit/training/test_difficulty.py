@@ -67,7 +67,7 @@ def test_limits_are_judged_by_the_ends_of_intervals(linear: Estimate, best: Esti
 
 @pytest.fixture
 def records(sample: LinearSample) -> list[PhotoRecord]:
-    """Photos whose grade is A+ where column 0 is high and F elsewhere; browning is rare, other attributes are tosses."""
+    """Photos whose grade is A+ where column 0 is high and F elsewhere; browning is rare, the others are tosses."""
     rng = np.random.default_rng(2)
     others = [label for label in load_task_file("cannabis").head("attributes").labels if label != "browning"]
     made = []
