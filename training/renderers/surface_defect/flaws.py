@@ -43,6 +43,7 @@ def scratch(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator)
     groove = grid.strokes(lines)
     relief.height -= np.float32(0.8 + 2.2 * amount) * groove
     relief.blend(relief.bare, np.float32(0.25 + 0.65 * amount) * groove)
+    relief.shade += np.float32(0.9 * amount) * groove * (np.float32(1.15) - relief.shade)
 
 
 def pit(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -> None:

@@ -67,7 +67,7 @@ def painted(grid: Grid, rng: np.random.Generator) -> Relief:
     lump, grain = grid.texture("lump", rng=rng), grid.texture("grain", rng=rng)
     return _relief(
         hsv(hue + float(rng.normal(0, 2)), saturation, value=value + float(rng.normal(0, 0.02))),
-        height=np.float32(0.28) * lump + np.float32(0.03) * grain,
+        height=np.float32(0.16) * lump + np.float32(0.03) * grain,
         shade=np.float32(1) + np.float32(0.012) * lump + np.float32(0.010) * grain,
         gloss=0.70,
         bare=_PRIMER if value < _PALE_VALUE else _STEEL,
@@ -91,7 +91,7 @@ def woven(grid: Grid, rng: np.random.Generator) -> Relief:
         + np.where(is_weft, np.float32(0.05), np.float32(-0.03))
         + np.float32(0.02) * fine,
         gloss=0.10,
-        bare=(0.90, 0.87, 0.80),
+        bare=(0.97, 0.95, 0.90),
     )
 
 
