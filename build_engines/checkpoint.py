@@ -91,10 +91,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutPhotos:
-    """The photos of one split that training never looked at.
+    """The photos of one split that no weight was fitted on.
 
     Attributes:
-        split: `val_calib` or `val_test`.
+        split: `val_select`, `val_calib` or `val_test`; training chose its epoch by the first, and never saw the others.
         sha256: Of the list.
         paths: Of the photos.
         groups: [photo_count] int64. Photos of one specimen share a number.
@@ -177,10 +177,15 @@ def read_held_out(checkpoint: Checkpoint, split: str, *, data_folder: Path | Non
 
     Args:
         checkpoint: Whose.
-        split: `val_calib` or `val_test`.
+        split: `val_select`, `val_calib` or `val_test`.
         data_folder: Where the photos lie; where training found them if None.
+
+    Raises:
+        CheckpointRefusedError: The checkpoint does not list it.
     """
     path = checkpoint.folder / f"{split}.jsonl"
+    if not path.is_file():
+        raise CheckpointRefusedError(checkpoint.folder, f"it has no {path.name}")
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     folder = data_folder or Path(checkpoint.file.data.folder)
     _, groups = np.unique([line["group"] for line in lines], return_inverse=True)

@@ -113,6 +113,8 @@ class EightBits:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Add", "Relu"],
             per_channel=True,
+            # Weights of seven bits: processors without VNNI add two products in 16 bits, which eight would overflow.
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )

@@ -409,8 +409,12 @@ def _precisions_table(plan: ReleasePlan, tiers: tuple[VerifiedEngine, ...]) -> s
             verdict = "**ships**" if tried.precision == engine.precision else "may serve"
             labels = ", ".join(f"{head} {share:.1%}" for head, share in tried.agreement.items())
             size, speed = f"{tried.size_bytes / 1e6:.2f} MB", f"{tried.photo_ms:.1f}"
-            rows.append((tier.tier, tried.precision, size, speed, labels, tried.refused or verdict))
-    return table(("tier", "precision", "size", "ms a photo, one thread", "labels as exported", "verdict"), rows)
+            losses = ", ".join(
+                f"{head} {loss.mean:+.2%} (at most {loss.high:+.2%})" for head, loss in tried.losses.items()
+            )
+            rows.append((tier.tier, tried.precision, size, speed, labels, losses, tried.refused or verdict))
+    columns = ("tier", "precision", "size", "ms a photo, one thread", "labels as exported", "accuracy lost", "verdict")
+    return table(columns, rows)
 
 
 def _provenance(plan: ReleasePlan) -> str:

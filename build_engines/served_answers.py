@@ -36,6 +36,7 @@ from build_engines.gates import Gate, judge_cascade, judge_release
 from build_engines.measure import HeadMetrics, measure
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import ServedOutputs
+from build_engines.share import share_of
 from build_engines.step_record import StepRecord
 from build_engines.verify import SPLIT, VerifiedEngine, read_verified
 from server.domain.calibration.probability import opened, sigmoid, softmax
@@ -44,7 +45,6 @@ from server.domain.uncertainty import UncertaintyScale
 
 STEP = "verify"
 CASCADE = "cascade"
-_NORMAL_95 = 1.959963984540054
 
 _COUNTED = {
     PromiseKind.GAP: "below the strongest tier",
@@ -229,7 +229,7 @@ def measure_release(
             exits.append(_exit(plan, tier, here, probabilities, solved, photos, place))
     heads = measure(task, served, photos)
     least = plan.tiers[0].checkpoint.file.least_accuracies
-    false_alarms = _share(alarms, photos.groups)
+    false_alarms = share_of(alarms, photos.groups)
     cascade = None
     by_tier = [(each.tier, each.heads, each.assurances) for each in exits]
     gates = judge_release(heads, by_tier, least, false_alarms.mean)
@@ -259,7 +259,7 @@ def _exit(
         tier=tier,
         photo_count=int(here.sum()),
         specimen_count=len(np.unique(chosen.groups)),
-        share=_share(here, photos.groups),
+        share=share_of(here, photos.groups),
         has_own_meaning=tier in solved.meanings_at_exit,
         heads=measure(plan.task, probabilities, chosen),
         assurances=measure_assurances(plan.task, probabilities, solved.meaning(place, tier).assurances, chosen),
@@ -282,10 +282,10 @@ def _cascade(
     ways = {**dict(zip(tiers, right, strict=True)), CASCADE: own}
     spent = np.array([solved.costs_ms[tier] * _runs(plan, solved, tier) for tier in tiers]).cumsum()
     paid = spent[stops]
-    cost = _share(paid, groups)
+    cost = share_of(paid, groups)
 
     def by_head(values: DoubleArray) -> dict[str, Estimate]:
-        return {head: _share(each[known], groups[known]) for head, each in zip(heads, values, strict=True)}
+        return {head: share_of(each[known], groups[known]) for head, each in zip(heads, values, strict=True)}
 
     labelled, promise = evidence.select(known), plan.promise
     covered = np.ones(len(groups), dtype=bool)
@@ -300,7 +300,7 @@ def _cascade(
         },
         gaps=by_head(right[-1] - own),
         losses=_losses(promise, evidence, stops, covered & known if promise.needs_labels else covered, heads),
-        covered=_share(covered, groups),
+        covered=share_of(covered, groups),
         comparators=compare(labelled, promise, cost_ms=cost.mean),
         fixed_on_raw=next(each for each in compare(raw, promise, cost_ms=cost.mean) if each.name == FIXED_RULE),
     )
@@ -315,7 +315,7 @@ def _losses(
 ) -> dict[str, Estimate]:
     """Returns what counts against the promise, by decision head, of the photos that count."""
     at_exit = np.take_along_axis(promise.losses(evidence), stops[None, None, :], axis=0)[0]
-    return {head: _share(each[counted], evidence.groups[counted]) for head, each in zip(heads, at_exit, strict=True)}
+    return {head: share_of(each[counted], evidence.groups[counted]) for head, each in zip(heads, at_exit, strict=True)}
 
 
 def _runs(plan: ReleasePlan, solved: SolvedCascade, tier: str) -> bool:
@@ -349,17 +349,6 @@ def _raw_probabilities(head: Head, logits: npt.NDArray[np.float32]) -> DoubleArr
 def _alarms(outputs: ServedOutputs, scale: UncertaintyScale) -> BoolArray:
     alarms: BoolArray = outputs.feature_distances > scale.out_of_distribution_distance
     return alarms
-
-
-def _share(values: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> Estimate:
-    """Returns the mean over photos, its interval from the spread of the specimens' sums (a ratio estimate)."""
-    numbers = np.unique(groups, return_inverse=True)[1]
-    sums, counts = np.bincount(numbers, weights=values.astype(np.float64)), np.bincount(numbers)
-    mean = float(values.mean())
-    residuals = sums - mean * counts
-    groups_seen = len(sums)
-    deviation = float(np.sqrt((residuals**2).sum() * groups_seen / max(groups_seen - 1, 1))) / len(values)
-    return Estimate(mean, mean - _NORMAL_95 * deviation, mean + _NORMAL_95 * deviation)
 
 
 def _facts(verified: VerifiedRelease) -> dict[str, Any]:

@@ -147,10 +147,10 @@ def save_last_weights(network: InspectionNetwork, folder: Path, *, metrics: Mapp
 def write_photo_lists(folder: Path, records: Mapping[Split, tuple[PhotoRecord, ...]]) -> None:
     """Lists the photos that a builder needs, one JSON object a line.
 
-    The held-out ones with path, SHA-256, group, labels and, if known, posteriors; and some of those that were trained
-    on, for the ranges of numbers in an engine.
+    Those of the three validation splits with path, SHA-256, group, labels and, if known, posteriors; and some of those
+    that were trained on, for the ranges of numbers in an engine.
     """
-    for split in HELD_OUT:
+    for split in ("val_select", *HELD_OUT):
         lines = (
             json.dumps(
                 {

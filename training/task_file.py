@@ -89,6 +89,20 @@ class SplitShares(Section):
         return SPLITS[-1]
 
 
+class DifficultySection(Section):
+    """How hard a head must be, seen from outside: hard for a linear model, and possible."""
+
+    measure: Literal["accuracy", "mcc"] = Field(
+        default="accuracy", description="What is limited; of attributes, the mean over labels."
+    )
+    linear_limit: float = Field(
+        default=0.70, description="Most that a linear model may reach for the head to be worth a deep model."
+    )
+    best_possible_range: tuple[float, float] = Field(
+        default=(0.97, 0.99), description="Where one must end who knows the posteriors; inclusive."
+    )
+
+
 class DataSection(Section):
     """Where the photos come from."""
 
@@ -146,6 +160,9 @@ class TaskFile(Section):
     tiers: dict[str, TierSection] = Field(min_length=1, description="By id, cheapest first.")
     training: TrainingSection
     gates: GatesSection = GatesSection()
+    difficulty: dict[str, DifficultySection] = Field(
+        default={}, description="By head id, of rendered photos; a head of gates.least_accuracies has the usual limits."
+    )
     data: DataSection
 
     @model_validator(mode="after")
@@ -154,10 +171,10 @@ class TaskFile(Section):
         normal = self.data.one_class_label
         if normal is not None and not any(normal in head.labels for head in self.heads if head.kind == "category"):
             raise ValueError(f"data.one_class_label {normal!r} is no label of a category head")
-        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies)
+        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies) | set(self.difficulty)
         strangers = named - {head.id for head in self.heads}
         if strangers:
-            raise ValueError(f"loss.head_weights or gates.least_accuracies name unknown heads {sorted(strangers)}")
+            raise ValueError(f"head_weights, least_accuracies or difficulty name unknown heads {sorted(strangers)}")
         return self
 
     def to_domain(self) -> Task:
@@ -181,6 +198,11 @@ class TaskFile(Section):
             UnknownTierSectionError: The task has none of this id.
         """
         return self.training.overlaid(self.tier(tier_id).training)
+
+    def difficulty_of(self, head_id: str) -> DifficultySection | None:
+        """Returns how hard a head must be; None for one that is neither gated nor limited here."""
+        usual = DifficultySection() if head_id in self.gates.least_accuracies else None
+        return self.difficulty.get(head_id, usual)
 
     def head(self, head_id: str) -> HeadSection:
         """Returns the head of this id; KeyError if there is none."""

@@ -1,23 +1,29 @@
 """What a trained tier says of photos that a smaller one learns from."""
 
+import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 
 from server.domain.task import HeadKind, Task
-from training.checkpoint import load_network, read_checkpoint
+from training.checkpoint import CHECKPOINT_NAME, file_sha256, load_network, read_checkpoint
 from training.photo_data import Chances, PhotoSplit, iterate_images, open_splits
 from training.progress import Follow, unfollowed
 from training.task_file import Split
 
 _BATCH = 16
+_KEPT_FOLDER = "answers"
 
 
 def ask_teacher(
     folder: Path, task: Task, *, data_folder: Path, split: Split, limit: int | None, on_photo: Follow = unfollowed
 ) -> Chances:
     """Returns a checkpoint's answers, as it gives them when it serves: in all its views.
+
+    They are kept beside the checkpoint, by digest: the next pupil need not wait for them.
 
     Args:
         folder: The checkpoint.
@@ -31,6 +37,11 @@ def ask_teacher(
     network = load_network(folder, task)
     photos = open_splits(data_folder, task, splits=[split], size_px=checkpoint.network.input_size_px)[split]
     wanted = len(photos) if limit is None else min(limit, len(photos))
+    kept = folder / _KEPT_FOLDER / f"{split}_{_digest(folder, photos, wanted)}.safetensors"
+    if kept.is_file():
+        on_photo(wanted, wanted)
+        known: Chances = load_file(kept)
+        return known
     chances: Chances = {
         head.id: np.full((len(photos), len(head.labels)), np.nan, dtype=np.float32) for head in task.heads
     }
@@ -46,7 +57,17 @@ def ask_teacher(
                 chances[head][done : done + len(images)] = said.numpy()
             done = min(done + len(images), len(photos))
             on_photo(min(done, wanted), wanted)
+    kept.parent.mkdir(exist_ok=True)
+    aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+    save_file(chances, aside)
+    aside.rename(kept)
     return chances
+
+
+def _digest(folder: Path, photos: PhotoSplit, wanted: int) -> str:
+    """Names who was asked about which photos."""
+    parts = (file_sha256(folder / CHECKPOINT_NAME), str(wanted), *(each.sha256 for each in photos.records))
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def taught_by(split: PhotoSplit, chances: Chances) -> PhotoSplit:

@@ -12,6 +12,8 @@ from training.renderers.parameters import RendererParameters
 from training.renderers.renderer import Renderer
 from training.renderers.roadwork.parameters import RoadworkParameters
 from training.renderers.roadwork.roadwork_renderer import RoadworkRenderer
+from training.renderers.surface_defect.parameters import SurfaceDefectParameters
+from training.renderers.surface_defect.surface_defect_renderer import SurfaceDefectRenderer
 
 P = TypeVar("P", bound=RendererParameters)
 
@@ -29,6 +31,7 @@ RENDERERS: Mapping[str, RendererKind[Any]] = {
     "cannabis": RendererKind(CannabisParameters, CannabisRenderer),
     "crop_health": RendererKind(CropHealthParameters, CropHealthRenderer),
     "roadwork": RendererKind(RoadworkParameters, RoadworkRenderer),
+    "surface_defect": RendererKind(SurfaceDefectParameters, SurfaceDefectRenderer),
 }
 
 

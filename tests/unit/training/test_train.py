@@ -17,6 +17,7 @@ from training.model import ServedNetwork
 from training.photo_data import open_splits
 from training.recipe import StageSection
 from training.refit import refit
+from training.teacher import ask_teacher
 from training.train import RunRequest, RunResult, train
 
 PHOTOS = {"train": 48, "val_select": 24, "val_calib": 8, "val_test": 8}
@@ -60,6 +61,7 @@ def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
         "program.pt2",
         "range_photos.jsonl",
         "val_calib.jsonl",
+        "val_select.jsonl",
         "val_test.jsonl",
     }
     assert finished.checkpoint == read_checkpoint(finished.folder)
@@ -153,6 +155,31 @@ def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tm
     assert not all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(CheckpointMissingError, match="loupe-train train cannabis --tier fast"):
         train(replace(asked, runs_folder=tmp_path / "none"))
+
+
+def test_a_teacher_answers_once_for_all_its_pupils(data_folder: Path, tmp_path: Path) -> None:
+    """What it said of the photos is kept beside it, and read again by the next pupil; another teacher is asked."""
+    teacher, task = train(request(data_folder, tmp_path)).folder, small_task().to_domain()
+
+    def said(folder: Path) -> tuple[dict[str, np.ndarray], list[int]]:
+        steps: list[int] = []
+        told = ask_teacher(
+            folder,
+            task,
+            data_folder=data_folder,
+            split="train",
+            limit=None,
+            on_photo=lambda done, _: steps.append(done),
+        )
+        return told, steps
+
+    first, asked = said(teacher)
+    second, read = said(teacher)
+    assert (len(asked), len(read)) == (3, 1)
+    assert all(np.array_equal(each, second[head]) for head, each in first.items())
+    other, asked = said(train(request(data_folder, tmp_path, seed=2)).folder)
+    assert len(asked) == 3
+    assert not all(np.array_equal(each, other[head]) for head, each in first.items())
 
 
 def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Path) -> None:
