@@ -23,6 +23,7 @@ PRODUCTION = [
     ("resnet50", 224),
     ("efficientnet_b0", 224),
     ("vit_tiny_patch16_224", 224),
+    ("vit_small_patch16_224", 224),
     ("swin_tiny_patch4_window7_224", 224),
 ]
 

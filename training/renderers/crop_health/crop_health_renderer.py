@@ -44,12 +44,16 @@ class CropHealthRenderer:
 
     def render(self, specimen_index: int, photo_index: int) -> RenderedPhoto:
         """Returns one photo of one specimen: the same bytes whenever and wherever it is asked for."""
+        latents = draw_latents(self.parameters, index=specimen_index)
+        return self.photograph(latents, specimen_index=specimen_index, photo_index=photo_index)
+
+    def photograph(self, latents: Latents, *, specimen_index: int, photo_index: int) -> RenderedPhoto:
+        """Returns the photo that `render` would give if the specimen had these latents."""
         photo_rng = photo_stream(self.parameters.seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
         long_side, short_side = self.parameters.output.scene_px
         size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
         view = draw_view(self.parameters, rng=photo_rng, size=size)
-        latents = draw_latents(self.parameters, index=specimen_index)
         surface = self._paint(latents, view, specimen_index=specimen_index)
         field = draw_field(self._textures, shape=(view.height, view.width), rng=photo_rng)
         picture = light_scene(surface, field, view=view, bulge=_BULGE, rng=photo_rng)

@@ -12,7 +12,7 @@ from training.renderers.renderer import RenderedPhoto, RenderedSpecimen
 from training.renderers.roadwork.camera import Camera, draw_camera
 from training.renderers.roadwork.ground import Ground, cast_shadows, paint_ground
 from training.renderers.roadwork.houses import paint_backdrop
-from training.renderers.roadwork.latents import draw_latents, draw_specimen
+from training.renderers.roadwork.latents import Latents, draw_latents, draw_specimen
 from training.renderers.roadwork.parameters import CameraParameters, RoadworkParameters
 from training.renderers.roadwork.regions import LOOKS
 from training.renderers.roadwork.street import Street, lay_out
@@ -52,12 +52,16 @@ class RoadworkRenderer:
 
     def render(self, specimen_index: int, photo_index: int) -> RenderedPhoto:
         """Returns one photo of one specimen: the same bytes whenever and wherever it is asked for."""
+        latents = draw_latents(self.parameters, index=specimen_index)
+        return self.photograph(latents, specimen_index=specimen_index, photo_index=photo_index)
+
+    def photograph(self, latents: Latents, *, specimen_index: int, photo_index: int) -> RenderedPhoto:
+        """Returns the photo that `render` would give if the specimen had these latents."""
         seed = self.parameters.seed
         photo_rng = photo_stream(seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
         long_side, short_side = self.parameters.output.scene_px
         size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
-        latents = draw_latents(self.parameters, index=specimen_index)
         street = lay_out(latents, parameters=self.parameters, rng=layout_stream(seed, specimen=specimen_index))
         camera = draw_camera(
             self.parameters.camera, size=size, aim_px=street.aim_px, stand_m=street.stand_m, rng=photo_rng
