@@ -47,6 +47,8 @@ class Look:
     """Kinds of pieces of works; those named twice are twice as frequent, and the first two are also found astray."""
     look_alikes: tuple[str, ...]
     """Kinds that mean works elsewhere and nothing here."""
+    look_alike_rows: int
+    """In how many places of a street they may stand."""
     signs: tuple[str, ...]
     """Ordinary signs."""
 
@@ -82,7 +84,8 @@ LOOKS = {
             "digger_yellow",
             "mound",
         ),
-        look_alikes=("bollard_yellow", "aframe_yellow", "bollard_yellow"),
+        look_alikes=("bollard_yellow", "aframe_yellow"),
+        look_alike_rows=1,
         signs=("triangle_plain", "round_limit", "round_blue", "triangle_plain"),
     ),
     "britain": Look(
@@ -115,7 +118,8 @@ LOOKS = {
             "digger_yellow",
             "mound",
         ),
-        look_alikes=("bollard_yellow", "aframe_yellow", "bollard_yellow"),
+        look_alikes=("bollard_yellow", "aframe_yellow"),
+        look_alike_rows=1,
         signs=("triangle_plain", "round_limit", "round_blue", "triangle_plain"),
     ),
     "southwest": Look(
@@ -148,7 +152,8 @@ LOOKS = {
             "digger_orange",
             "mound",
         ),
-        look_alikes=("bollard_yellow", "aframe_yellow", "bollard_yellow"),
+        look_alikes=("bollard_yellow", "aframe_yellow"),
+        look_alike_rows=1,
         signs=("diamond_yellow", "stop", "round_limit", "diamond_yellow"),
     ),
     "andes": Look(
@@ -188,7 +193,8 @@ LOOKS = {
             "mound",
             "mound",
         ),
-        look_alikes=("bollard_yellow", "aframe_yellow", "bollard_yellow"),
+        look_alikes=("bollard_yellow", "aframe_yellow"),
+        look_alike_rows=1,
         signs=("diamond_yellow", "stop", "round_limit", "diamond_yellow"),
     ),
     "kanto": Look(
@@ -221,6 +227,7 @@ LOOKS = {
             "digger_blue",
         ),
         look_alikes=("plank_red", "cone_red", "beacon_red", "cone_red"),
+        look_alike_rows=2,
         signs=("stop_down", "round_limit", "round_blue", "stop_down"),
     ),
 }

@@ -128,16 +128,17 @@ def _works(
 
 
 def _look_alikes(look: Look, *, most: int, road_half: float, pavement: float, rng: np.random.Generator) -> list[Thing]:
-    """What means works elsewhere: a few of one kind, in a row along the pavement."""
-    count = int(rng.integers(most + 1))
-    kind = look.look_alikes[int(rng.integers(len(look.look_alikes)))]
-    side = -1 if rng.random() < 0.5 else 1  # noqa: PLR2004 -- either side
-    x = side * (road_half + float(rng.uniform(-0.5, pavement - 0.3)))
-    z = float(rng.uniform(7.0, 12.0))
+    """What means works elsewhere: a few of one kind, in a row along the kerb or the pavement."""
     things = []
-    for _ in range(count):
-        things.append(Thing(kind, x + float(rng.normal(0, 0.2)), z, int(rng.integers(64))))
-        z += float(rng.uniform(1.0, 2.4))
+    for _ in range(look.look_alike_rows):
+        count = int(rng.integers(most + 1))
+        kind = look.look_alikes[int(rng.integers(len(look.look_alikes)))]
+        side = -1 if rng.random() < 0.5 else 1  # noqa: PLR2004 -- either side
+        x = side * (road_half + float(rng.uniform(-0.8, pavement - 0.3)))
+        z = float(rng.uniform(6.5, 12.0))
+        for _ in range(count):
+            things.append(Thing(kind, x + float(rng.normal(0, 0.2)), z, int(rng.integers(64))))
+            z += float(rng.uniform(0.8, 2.0))
     return things
 
 
