@@ -83,10 +83,9 @@ class Leaf:
         main = np.clip(1.3 - np.abs(bent) * np.float32(48), 0, 1)
         if self.outline == "blade":
             stripes = np.abs(np.mod(np.float32(26 / self.width) * bent, 2) - 1)
-            return np.maximum(main, 0.55 * np.clip(4 * stripes - 3, 0, 1)).astype(np.float32), stripes.astype(
-                np.float32
-            )
-        phase = self.veins * (u - np.float32(self.slant) * np.abs(bent)) + np.where(bent > 0, 0.45, 0.0)
+            thin = np.maximum(main, 0.55 * np.clip(4 * stripes - 3, 0, 1))
+            return thin.astype(np.float32), stripes.astype(np.float32)
+        phase = self.veins * (u - np.float32(self.slant) * np.abs(bent)) + np.float32(0.45) * (bent > 0)
         away = np.abs(np.mod(phase, 1) - 0.5)
         side = np.clip(1.15 - away * np.float32(85 / self.veins), 0, 1) * np.float32(0.8)
         if self.outline == "lobed":

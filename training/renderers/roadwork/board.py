@@ -1,6 +1,6 @@
 """A drawing board in metres, on which the things of a street are drawn upright, then shaded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ _FINER = 3
 """Drawn so many times finer, for smooth edges."""
 
 Metres = tuple[float, float]
+
+Draw = Callable[[np.random.Generator], Image.Image]
+"""Makes one drawing of a thing; another generator, another variant."""
 
 
 class Board:

@@ -11,6 +11,9 @@ from training.renderers.textures import BANK_SIDE_PX, Field, TextureBank
 
 _TEXELS_PER_M = 72
 _BROAD_TEXELS_PER_M = 14
+_DASH_M = 6.0
+"""A dash and the gap after it."""
+
 _JOINT = 0.47
 """Joints of slabs lie so far from their middle, in sides of a slab."""
 
@@ -74,11 +77,14 @@ def paint_ground(picture: list[Field], street: Street, *, ground: Ground) -> Non
     for patch in street.patches:
         if patch.kind != "dug":
             weight = ground.patch(patch, ragged=0.02 if patch.kind == "mended" else 0.25)
-            sparse = np.clip(0.4 + 0.5 * ground.grain, 0, 1) if patch.kind == "leaves" else np.float32(0.85)
-            _blend(colour, _PATCH_COLOURS[patch.kind], weight * sparse)
+            if patch.kind == "leaves":
+                weight = weight * np.clip(0.4 + 0.5 * ground.grain, 0, 1)
+            _blend(colour, _PATCH_COLOURS[patch.kind], np.float32(0.85) * weight)
     worn = np.clip(0.88 - 0.16 * ground.grain - 0.10 * ground.broad, 0, 1)
-    dashes = np.mod(ground.z + np.float32(street.dash_phase), 6) < 3 if look.middle_dashed else np.float32(1)  # noqa: PLR2004
-    _blend(colour, look.middle_line, worn * dashes * ground.band(aside, low=-1.0, high=0.065))
+    painted = np.mod(ground.z + np.float32(street.dash_phase), _DASH_M) < (
+        _DASH_M / 2 if look.middle_dashed else _DASH_M
+    )
+    _blend(colour, look.middle_line, worn * painted * ground.band(aside, low=-1.0, high=0.065))
     if look.edge_line is not None:
         edge = street.road_half - 0.3
         _blend(colour, look.edge_line, worn * ground.band(aside, low=edge - 0.06, high=edge + 0.06))

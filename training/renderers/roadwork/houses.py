@@ -106,7 +106,14 @@ def _paint_house(painter: _Painter, street: Street, house: House, *, dusky: bool
             glows = dusky and lights[(7 * floor + number) % 64] < 0.3  # noqa: PLR2004 -- some are at home
             pane = (0.95, 0.80, 0.45) if glows else (0.20, 0.24, 0.28)
             bottom = _FLOOR_M * floor + 0.9
-            painter.wall(x, bottom - 0.12, bottom + 1.52, near=z - 0.12, far=z + 1.42, colour=(0.80 * lit,) * 3)
+            painter.wall(
+                x,
+                bottom - 0.12,
+                bottom + 1.52,
+                near=z - 0.12,
+                far=z + 1.42,
+                colour=(0.80 * lit, 0.80 * lit, 0.80 * lit),
+            )
             painter.wall(x, bottom, bottom + 1.4, near=z, far=z + 1.3, colour=pane)
             z, number = z + spacing, number + 1
     if house.awning is not None:

@@ -1,16 +1,12 @@
 """What may stand in the middle of a street without anybody working on it: stalls, parasols, dumpsters, boxes."""
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import Image
 
 from training.renderers.canvas import Colour
 from training.renderers.palette import hsv
-from training.renderers.roadwork.board import Board
+from training.renderers.roadwork.board import Board, Draw
 from training.renderers.roadwork.regions import BLACK, BLUE, GREEN, ORANGE, RED, WHITE, YELLOW
-
-Draw = Callable[[np.random.Generator], Image.Image]
 
 _CLOTHS: tuple[Colour, ...] = (RED, ORANGE, GREEN, BLUE, YELLOW, (0.62, 0.30, 0.20))
 _WOOD: Colour = (0.46, 0.34, 0.24)

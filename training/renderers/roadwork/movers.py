@@ -1,15 +1,11 @@
 """Who and what moves through a street: people at work and at leisure, cars and vans."""
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import Image
 
 from training.renderers.canvas import Colour
-from training.renderers.roadwork.board import Board
+from training.renderers.roadwork.board import Board, Draw
 from training.renderers.roadwork.regions import LIME, NAVY, ORANGE, WHITE, YELLOW
-
-Draw = Callable[[np.random.Generator], Image.Image]
 
 _SKIN: tuple[Colour, ...] = ((0.86, 0.66, 0.54), (0.62, 0.44, 0.32), (0.40, 0.27, 0.20))
 _CLOTHES: tuple[Colour, ...] = (

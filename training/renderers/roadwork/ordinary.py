@@ -6,10 +6,8 @@ import numpy as np
 from PIL import Image
 
 from training.renderers.canvas import Colour
-from training.renderers.roadwork.board import Board
+from training.renderers.roadwork.board import Board, Draw
 from training.renderers.roadwork.regions import BLACK, BLUE, GREEN, ORANGE, RED, WHITE, YELLOW
-
-Draw = Callable[[np.random.Generator], Image.Image]
 
 _POLE: Colour = (0.56, 0.57, 0.58)
 

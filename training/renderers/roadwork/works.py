@@ -1,19 +1,17 @@
 """What works are fenced off, signed and dug with: one drawing for each kind and variant."""
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import Image
 
 from training.renderers.canvas import Colour
-from training.renderers.roadwork.board import Board
+from training.renderers.roadwork.board import Board, Draw
 from training.renderers.roadwork.regions import BLACK, BLUE, NAVY, ORANGE, RED, WHITE, YELLOW
-
-Draw = Callable[[np.random.Generator], Image.Image]
 
 _GREY: Colour = (0.50, 0.51, 0.52)
 _STEEL: Colour = (0.66, 0.68, 0.70)
 _RUBBER: Colour = (0.12, 0.12, 0.13)
+_FLAT = 0.3
+"""What is less round is a board, with slanting stripes."""
 
 
 def cone(body: Colour) -> Draw:
@@ -22,11 +20,11 @@ def cone(body: Colour) -> Draw:
     def draw(rng: np.random.Generator) -> Image.Image:
         board = Board(0.52, 0.86)
         board.box(-0.23, 0.0, 0.23, 0.055, colour=_RUBBER if rng.random() < 0.6 else body)  # noqa: PLR2004
-        side = lambda y: 0.165 - 0.135 * (y - 0.05) / 0.75  # noqa: E731
         board.polygon([(-0.165, 0.05), (0.165, 0.05), (0.03, 0.80), (-0.03, 0.80)], body)
         bands = ((0.36, 0.52), (0.60, 0.68)) if rng.random() < 0.75 else ((0.34, 0.56),)  # noqa: PLR2004
         for low, high in bands:
-            board.polygon([(-side(low), low), (side(low), low), (side(high), high), (-side(high), high)], WHITE)
+            wide, narrow = (0.165 - 0.18 * (y - 0.05) for y in (low, high))
+            board.polygon([(-wide, low), (wide, low), (narrow, high), (-narrow, high)], WHITE)
         return board.finish(roundness=0.75, grime=float(rng.uniform(0.1, 0.8)), rng=rng)
 
     return draw
@@ -42,9 +40,8 @@ def pillar(body: Colour, band: Colour, *, width: float, height: float, bands: in
         step = (height - 0.16) / (2 * bands + 1)
         for number in range(bands):
             bottom = 0.10 + step * (2 * number + 1)
-            if roundness > 0.3:  # noqa: PLR2004
-                board.box(-width / 2, bottom, width / 2, bottom + step, colour=band)
-        if roundness <= 0.3:  # noqa: PLR2004
+            board.box(-width / 2, bottom, width / 2, bottom + step, colour=band)
+        if roundness < _FLAT:
             board.stripes(-width / 2, 0.10, width / 2, height, colours=(body, band), period_m=0.30, slant=1.0)
         return board.finish(roundness=roundness, grime=float(rng.uniform(0.1, 0.7)), rng=rng)
 
