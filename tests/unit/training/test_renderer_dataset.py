@@ -66,6 +66,24 @@ def test_an_unknown_renderer_is_refused_by_name(tmp_path: Path) -> None:
         load_task_file("odd", folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("stated", "changed", "complaint"),
+    [
+        ('one_class_label = "good"', 'one_class_label = "sound"', "'sound' is no label of a category head"),
+        ("[data.splits]", "[difficulty.colour]\n[data.splits]", r"unknown heads \['colour'\]"),
+    ],
+)
+def test_labels_and_heads_that_are_not_there_are_refused(
+    stated: str, changed: str, complaint: str, tmp_path: Path
+) -> None:
+    """A task file that speaks of something that it does not have is refused by name."""
+    text = (TASKS_FOLDER / "surface_defect.toml").read_text(encoding="utf-8")
+    assert stated in text
+    (tmp_path / "odd.toml").write_text(text.replace(stated, changed), encoding="utf-8")
+    with pytest.raises(TaskFileRefusedError, match=complaint):
+        load_task_file("odd", folder=tmp_path)
+
+
 def test_every_renderer_obeys_the_port() -> None:
     """By the name in its task file each is made, and answers with its task's heads and labels."""
     for path in TASKS_FOLDER.glob("*.toml"):
