@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from training.dataset import PhotoRecord, read_records
-from training.difficulty import Estimate, QuestionDifficulty, measure_difficulty
+from training.difficulty import QuestionDifficulty, measure_difficulty
 from training.errors import TrainingError
+from training.group_bootstrap import Estimate
 from training.render import render_dataset
 from training.task_file import SPLITS, TaskFile, load_task_file
 
@@ -104,7 +105,7 @@ def difficulty(
         with console.status("Fitting linear models on thumbnails"):
             questions = measure_difficulty(task_file, records, folder=folder, workers=workers)
     console.print(_difficulty_table(task_file, questions=questions))
-    console.print("95 % intervals by bootstrap over specimens. Best possible: mean of the greatest known posterior.")
+    console.print("95 % intervals by bootstrap over specimens. Best possible: by the greatest known posterior.")
     if not all(question.passed for question in questions):
         console.print("[red]Out of limits.[/red] Change the parameters before any model is trained, never after.")
         raise typer.Exit(1)
@@ -112,11 +113,14 @@ def difficulty(
 
 
 def _difficulty_table(task: TaskFile, *, questions: list[QuestionDifficulty]) -> Table:
-    table = Table("question", "commonest", "linear on 32x32", "best possible", "", title=f"How hard is {task.title}?")
+    table = Table(
+        "question", "figure", "commonest", "linear on 32x32", "best possible", "", title=f"How hard is {task.title}?"
+    )
     for question in questions:
         limit, span = question.linear_limit, question.best_possible_range
         table.add_row(
             question.question,
+            {"accuracy": "accuracy", "mcc": "MCC"}[question.measure],
             f"{question.commonest.value:.1%}",
             _shown(question.linear) + ("" if limit is None else f"  (≤ {limit:.0%})"),
             _shown(question.best_possible) + ("" if span is None else f"  ({span[0]:.0%} to {span[1]:.0%})"),

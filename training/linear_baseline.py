@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,24 +83,27 @@ def ridge_predictions(questions: Sequence[Answers], *, sample: LinearSample) -> 
     return [predictions[row][:, span].argmax(axis=1) for row, span in zip(best.tolist(), columns, strict=True)]
 
 
-def logistic_predictions(answers: Answers, *, sample: LinearSample) -> Answers:
+def logistic_predictions(
+    answers: Answers, *, sample: LinearSample, class_weight: Literal["balanced"] | None = None
+) -> Answers:
     """Returns the answers of a multinomial logistic regression on the test rows."""
 
     def score(cost: float) -> float:
         parts = sample.folds()
-        models = [_logistic(cost).fit(sample.features[fit], answers[fit]) for fit, _ in parts]
+        models = [_logistic(cost, class_weight).fit(sample.features[fit], answers[fit]) for fit, _ in parts]
         held_scores = [
             model.score(sample.features[held], answers[held]) for model, (_, held) in zip(models, parts, strict=True)
         ]
         return float(np.mean(held_scores))
 
-    model = _logistic(max(_LOGISTIC_COSTS, key=score)).fit(sample.features[sample.train], answers[sample.train])
+    best = _logistic(max(_LOGISTIC_COSTS, key=score), class_weight)
+    model = best.fit(sample.features[sample.train], answers[sample.train])
     predicted: Answers = model.predict(sample.features[sample.test])
     return predicted
 
 
-def _logistic(cost: float) -> LogisticRegression:
-    return LogisticRegression(C=cost, max_iter=150)
+def _logistic(cost: float, class_weight: Literal["balanced"] | None) -> LogisticRegression:
+    return LogisticRegression(C=cost, max_iter=150, class_weight=class_weight)
 
 
 def _ridge(penalty: float, targets: Floats, *, rows: NDArray[np.int64], sample: LinearSample) -> Ridge:

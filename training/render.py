@@ -13,9 +13,9 @@ from pathlib import Path
 
 from training.dataset import INDEX_NAME, SUMMARY_NAME, DatasetSummary, PhotoRecord
 from training.errors import ForeignDatasetError
-from training.renderers.cannabis import CannabisRenderer
-from training.renderers.latents import Specimen, draw_specimen
 from training.renderers.parameters import RendererParameters
+from training.renderers.registry import build_renderer
+from training.renderers.renderer import RenderedSpecimen, Renderer
 from training.task_file import SPLITS, TaskFile
 
 SPECIMENS_PER_CHUNK = 100
@@ -47,9 +47,8 @@ def plan_chunks(task: TaskFile, *, folder: Path, limit: int | None) -> list[Chun
         count = min(SPECIMENS_PER_CHUNK, task.data.all_specimen_count - first)
         chunks.append(Chunk(task=task, folder=folder, first=first, count=count))
         if limit is not None:
-            photos += sum(
-                draw_specimen(task.data.renderer_parameters, index).photo_count for index in range(first, first + count)
-            )
+            renderer = _renderer(task.data.renderer, task.data.renderer_parameters)
+            photos += sum(renderer.specimen(index).photo_count for index in range(first, first + count))
     return chunks
 
 
@@ -96,24 +95,27 @@ def render_dataset(
 
 def render_chunk(chunk: Chunk) -> None:
     """Writes a chunk's photos, then its receipt in one rename."""
-    renderer = _renderer(chunk.task.data.renderer_parameters)
-    specimens = [renderer.specimen(index) for index in range(chunk.first, chunk.first + chunk.count)]
+    data = chunk.task.data
+    renderer = _renderer(data.renderer, data.renderer_parameters)
     records = [
-        _write_photo(chunk, specimen=specimen, photo_index=photo_index, renderer=renderer)
-        for specimen in specimens
+        _write_photo(chunk, specimen_index=index, specimen=specimen, photo_index=photo_index, renderer=renderer)
+        for index in range(chunk.first, chunk.first + chunk.count)
+        for specimen in (renderer.specimen(index),)
         for photo_index in range(specimen.photo_count)
     ]
     _write_whole(chunk.receipt, "".join(f"{record.model_dump_json(exclude_none=True)}\n" for record in records))
 
 
 @cache
-def _renderer(parameters: RendererParameters) -> CannabisRenderer:
+def _renderer(name: str, parameters: RendererParameters) -> Renderer:
     """One renderer a process: its banks cost seconds."""
-    return CannabisRenderer(parameters)
+    return build_renderer(name, parameters)
 
 
-def _write_photo(chunk: Chunk, *, specimen: Specimen, photo_index: int, renderer: CannabisRenderer) -> PhotoRecord:
-    rendered = renderer.render(specimen.index, photo_index)
+def _write_photo(
+    chunk: Chunk, *, specimen_index: int, specimen: RenderedSpecimen, photo_index: int, renderer: Renderer
+) -> PhotoRecord:
+    rendered = renderer.render(specimen_index, photo_index)
     name = f"{specimen.name}_p{photo_index}"
     path = Path("photos") / sha256(name.encode()).hexdigest()[:2] / f"{name}.jpg"
     (chunk.folder / path.parent).mkdir(parents=True, exist_ok=True)
@@ -123,19 +125,14 @@ def _write_photo(chunk: Chunk, *, specimen: Specimen, photo_index: int, renderer
         photo=path.as_posix(),
         sha256=sha256(rendered.content).hexdigest(),
         specimen=specimen.name,
-        split=task.data.split_of(task.id, specimen.name, index=specimen.index),
+        split=task.data.split_of(task.id, specimen.name, index=specimen_index),
         device=rendered.device,
         orientation=rendered.orientation,
-        labels={
-            "product_type": specimen.product_type,
-            "quality_grade": specimen.quality_grade,
-            "attributes": specimen.attributes,
-        },
-        posteriors={
-            "product_type": specimen.product_posterior,
-            "quality_grade": specimen.grade_posterior,
-            "attributes": specimen.attribute_posterior,
-        },
+        lighting=specimen.lighting,
+        place=specimen.place,
+        taken=specimen.taken,
+        labels=specimen.labels,
+        posteriors=specimen.posteriors,
     )
 
 
@@ -163,6 +160,7 @@ def _write_index(task: TaskFile, *, chunks: list[Chunk], folder: Path, limit: in
         photos_by_split={split: splits[split] for split in SPLITS},
         versions={name: version(name) for name in ("numpy", "pillow", "scipy")},
         command=f"loupe-train render {task.id}" + ("" if limit is None else f" --limit {limit}"),
+        one_class_label=task.data.one_class_label,
     )
     _write_whole(folder / INDEX_NAME, index)
     _write_whole(folder / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")

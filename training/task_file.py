@@ -7,9 +7,18 @@ import math
 import tomllib
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from server.domain.task import Head, HeadKind, Task
 from training.errors import (
@@ -20,6 +29,7 @@ from training.errors import (
 )
 from training.recipe import GatesSection, TierSection, TrainingSection
 from training.renderers.parameters import RendererParameters
+from training.renderers.registry import RENDERERS
 
 TASKS_FOLDER = Path(__file__).parent / "tasks"
 
@@ -79,17 +89,47 @@ class SplitShares(Section):
         return SPLITS[-1]
 
 
+class DifficultySection(Section):
+    """How hard a head must be, seen from outside: hard for a linear model, and possible."""
+
+    measure: Literal["accuracy", "mcc"] = Field(
+        default="accuracy", description="What is limited; of attributes, the mean over labels."
+    )
+    linear_limit: float = Field(
+        default=0.70, description="Most that a linear model may reach for the head to be worth a deep model."
+    )
+    best_possible_range: tuple[float, float] = Field(
+        default=(0.97, 0.99), description="Where one must end who knows the posteriors; inclusive."
+    )
+
+
 class DataSection(Section):
     """Where the photos come from."""
 
-    renderer: Literal["cannabis"]
+    renderer: str
     specimen_count: int = Field(gt=0, description="Specimens that are shared out among the four splits.")
     proof_specimen_count: int = Field(
         default=0, ge=0, description="Specimens after those, half for val_calib and half for val_test."
     )
     parameters_sha256: str
+    one_class_label: str | None = Field(
+        default=None, description="The label of what is normal, for a model that learns from such photos alone."
+    )
     splits: SplitShares
-    renderer_parameters: RendererParameters
+    renderer_parameters: SerializeAsAny[RendererParameters] = Field(description="Of the kind that the renderer wants.")
+
+    @field_validator("renderer")
+    @classmethod
+    def _renderer_is_known(cls, name: str) -> str:
+        if name not in RENDERERS:
+            raise ValueError(f"there is no renderer {name!r}; known: {', '.join(RENDERERS)}")
+        return name
+
+    @field_validator("renderer_parameters", mode="before")
+    @classmethod
+    def _parameters_of_the_renderer(cls, stated: Any, info: ValidationInfo) -> Any:
+        kind = RENDERERS.get(info.data.get("renderer", ""))
+        return stated if kind is None else kind.parameters.model_validate(stated)
 
     @property
     def all_specimen_count(self) -> int:
@@ -120,15 +160,21 @@ class TaskFile(Section):
     tiers: dict[str, TierSection] = Field(min_length=1, description="By id, cheapest first.")
     training: TrainingSection
     gates: GatesSection = GatesSection()
+    difficulty: dict[str, DifficultySection] = Field(
+        default={}, description="By head id, of rendered photos; a head of gates.least_accuracies has the usual limits."
+    )
     data: DataSection
 
     @model_validator(mode="after")
     def _taxonomy_holds(self) -> Self:
         self.to_domain()
-        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies)
+        normal = self.data.one_class_label
+        if normal is not None and not any(normal in head.labels for head in self.heads if head.kind == "category"):
+            raise ValueError(f"data.one_class_label {normal!r} is no label of a category head")
+        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies) | set(self.difficulty)
         strangers = named - {head.id for head in self.heads}
         if strangers:
-            raise ValueError(f"loss.head_weights or gates.least_accuracies name unknown heads {sorted(strangers)}")
+            raise ValueError(f"head_weights, least_accuracies or difficulty name unknown heads {sorted(strangers)}")
         return self
 
     def to_domain(self) -> Task:
@@ -152,6 +198,11 @@ class TaskFile(Section):
             UnknownTierSectionError: The task has none of this id.
         """
         return self.training.overlaid(self.tier(tier_id).training)
+
+    def difficulty_of(self, head_id: str) -> DifficultySection | None:
+        """Returns how hard a head must be; None for one that is neither gated nor limited here."""
+        usual = DifficultySection() if head_id in self.gates.least_accuracies else None
+        return self.difficulty.get(head_id, usual)
 
     def head(self, head_id: str) -> HeadSection:
         """Returns the head of this id; KeyError if there is none."""

@@ -42,6 +42,11 @@ class Sensor:
     quality: int
 
     @property
+    def named(self) -> str:
+        """What people call the device: make and model."""
+        return self.device.replace("/", " ", 1)
+
+    @property
     def portrait(self) -> bool:
         """Whether the upright picture is taller than wide."""
         return self.orientation in {6, 8}

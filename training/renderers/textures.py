@@ -41,17 +41,17 @@ class TextureBank:
 def build_texture_bank() -> TextureBank:
     """Makes the bank: band-limited noise at five scales, cracks, and wood grain."""
     rng = np.random.Generator(np.random.Philox(_BANK_SEED))
-    fields = {name: _band_noise(rng, wavelengths_px=band) for name, band in _BANDS_PX.items()}
+    fields = {name: band_noise(rng, wavelengths_px=band) for name, band in _BANDS_PX.items()}
     ridges = np.minimum(
-        np.abs(_band_noise(rng, wavelengths_px=(40.0, 90.0))) * 6.0,
-        np.abs(_band_noise(rng, wavelengths_px=(60.0, 140.0))) * 9.0,
+        np.abs(band_noise(rng, wavelengths_px=(40.0, 90.0))) * 6.0,
+        np.abs(band_noise(rng, wavelengths_px=(60.0, 140.0))) * 9.0,
     )
     fields["cracks"] = np.clip(1.0 - ridges + 0.25 * fields["grain"], 0.0, 1.0).astype(np.float32)
-    fields["wood"] = _band_noise(rng, wavelengths_px=(6.0, 60.0), stretch=14.0)
+    fields["wood"] = band_noise(rng, wavelengths_px=(6.0, 60.0), stretch=14.0)
     return TextureBank(fields=fields)
 
 
-def _band_noise(rng: np.random.Generator, *, wavelengths_px: tuple[float, float], stretch: float = 1.0) -> Field:
+def band_noise(rng: np.random.Generator, *, wavelengths_px: tuple[float, float], stretch: float = 1.0) -> Field:
     """Returns periodic Gaussian noise whose wavelengths lie in a band; `stretch` makes it longer along x."""
     frequency_y = np.fft.fftfreq(BANK_SIDE_PX)[:, None]
     frequency_x = np.fft.rfftfreq(BANK_SIDE_PX)[None, :] * stretch

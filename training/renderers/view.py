@@ -1,10 +1,11 @@
 """How one photo sees its specimen: place, scale and turn of the specimen, and the draws of light and focus."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from training.renderers.parameters import RendererParameters
+from training.renderers.parameters import ViewParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,16 @@ class View:
         )
 
 
-def draw_view(parameters: RendererParameters, *, rng: np.random.Generator, size: tuple[int, int]) -> View:
+class HasView(Protocol):
+    """Parameters of any renderer whose photos are framed as here."""
+
+    @property
+    def view(self) -> ViewParameters:
+        """What changes from photo to photo."""
+        ...
+
+
+def draw_view(parameters: HasView, *, rng: np.random.Generator, size: tuple[int, int]) -> View:
     """Draws the view of one photo; `size` is (width, height) of the upright scene."""
     view = parameters.view
     width, height = size

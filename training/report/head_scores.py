@@ -12,6 +12,7 @@ from server.domain.metrics.binned import calibration_error
 from server.domain.metrics.noise_floor import calibration_noise_floor
 from server.domain.metrics.reliability import ReliabilityBin, reliability_bins, wilson_interval
 from server.domain.task import Head, HeadKind
+from training.confusion import accuracy_of, macro_f1_of, mcc_of
 from training.evaluate import best_accuracy
 from training.group_bootstrap import UNDEFINED, Estimate, FloatArray, IndexArray, estimate
 from training.photo_data import PhotoSplit
@@ -129,9 +130,9 @@ def score_head(head: Head, answers: Answers, split: PhotoSplit) -> HeadScores:
     return HeadScores(
         head=head,
         photo_count=int(known.sum()),
-        accuracy=interval(_accuracy),
-        macro_f1=interval(partial(_macro_f1, of_present=not is_category)),
-        mcc=interval(_mcc),
+        accuracy=interval(accuracy_of),
+        macro_f1=interval(partial(macro_f1_of, of_present=not is_category)),
+        mcc=interval(mcc_of),
         best_accuracy=best_accuracy(head, split),
         labels=tuple(_label_score(head, place, answers, split, groups) for place in range(len(head.labels))),
         confusion=tables.sum(axis=0)[0].astype(np.int64) if is_category else None,
@@ -155,37 +156,6 @@ def _photo_tables(head: Head, answers: Answers, split: PhotoSplit) -> FloatArray
     said = (chances[photos, labels] > 0.5).astype(np.int64)  # noqa: PLR2004
     tables[photos, labels, truth[photos, labels], said] = 1
     return tables
-
-
-def _accuracy(tables: FloatArray) -> float:
-    """Returns the mean accuracy of [table_count, side, side] confusion tables."""
-    totals = tables.sum(axis=(1, 2))
-    right = np.trace(tables, axis1=1, axis2=2)
-    return float((right[totals > 0] / totals[totals > 0]).mean()) if (totals > 0).any() else float("nan")
-
-
-def _macro_f1(tables: FloatArray, *, of_present: bool) -> float:
-    """Returns the mean F1 over the labels that occur or were given; if told so, leaves out each table's "absent"."""
-    hits = np.diagonal(tables, axis1=1, axis2=2)
-    halves = (tables.sum(axis=1) + tables.sum(axis=2)) / 2
-    if of_present:
-        hits, halves = hits[:, 1:], halves[:, 1:]
-    return float((hits[halves > 0] / halves[halves > 0]).mean()) if (halves > 0).any() else float("nan")
-
-
-def _mcc(tables: FloatArray) -> float:
-    """Returns the mean Matthews correlation; that of a table with one truth or one answer is 0.
-
-    Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004.
-    """
-    totals = tables.sum(axis=(1, 2))
-    truths, given = tables.sum(axis=2), tables.sum(axis=1)
-    covariance = np.trace(tables, axis1=1, axis2=2) * totals - (truths * given).sum(axis=1)
-    spread = (totals**2 - (truths**2).sum(axis=1)) * (totals**2 - (given**2).sum(axis=1))
-    if not (totals > 0).any():
-        return float("nan")
-    each = np.divide(covariance, np.sqrt(spread), out=np.zeros_like(totals), where=spread > 0)
-    return float(each[totals > 0].mean())
 
 
 def _label_score(head: Head, place: int, answers: Answers, split: PhotoSplit, groups: IndexArray) -> LabelScore:

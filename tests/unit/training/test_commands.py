@@ -11,7 +11,7 @@ from training.__main__ import app
 @pytest.mark.parametrize(
     ("arguments", "cure"),
     [
-        (["train", "bread"], "Known tasks: cannabis."),
+        (["train", "bread"], "Known tasks: cannabis,"),
         (["train", "cannabis", "--tier", "fasst"], "Its tiers: fast, medium, full."),
         (["train", "cannabis", "--data", "nowhere"], "Run: loupe-train render cannabis"),
         (["evaluate", "cannabis", "--runs", "nowhere"], "Run: loupe-train train cannabis --tier fast"),

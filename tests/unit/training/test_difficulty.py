@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from training.difficulty import Estimate, QuestionDifficulty
+from training.dataset import PhotoRecord
+from training.difficulty import QuestionDifficulty, judge_sample
+from training.group_bootstrap import Estimate
 from training.linear_baseline import LinearSample, logistic_predictions, ridge_predictions
+from training.task_file import DifficultySection, TaskFile, load_task_file
 
 PHOTO_COUNT = 300
 
@@ -22,6 +25,7 @@ def _judged(*, linear: Estimate, best: Estimate) -> QuestionDifficulty:
     return QuestionDifficulty(
         head="product_type",
         question="Product type",
+        measure="accuracy",
         commonest=Estimate(0.2, 0.2, 0.2),
         linear=linear,
         best_possible=best,
@@ -59,3 +63,62 @@ def test_folds_keep_specimens_together(sample: LinearSample) -> None:
 def test_limits_are_judged_by_the_ends_of_intervals(linear: Estimate, best: Estimate, *, passed: bool) -> None:
     """A figure whose interval reaches over a limit does not pass."""
     assert _judged(linear=linear, best=best).passed is passed
+
+
+@pytest.fixture
+def records(sample: LinearSample) -> list[PhotoRecord]:
+    """Photos whose grade is A+ where column 0 is high and F elsewhere; browning is rare, the others are tosses."""
+    rng = np.random.default_rng(2)
+    others = [label for label in load_task_file("cannabis").head("attributes").labels if label != "browning"]
+    made = []
+    for row, group in enumerate(sample.groups):
+        is_good, is_brown = sample.features[row, 0] > 0, rng.random() < 0.1
+        made.append(
+            PhotoRecord(
+                photo=f"{row}.jpg",
+                sha256="",
+                specimen=f"s{group:06d}",
+                split="train",
+                labels={
+                    "product_type": ("plant", "hash")[int(rng.integers(2))],
+                    "quality_grade": "A+" if is_good else "F",
+                    "attributes": (
+                        *(label for label in others if rng.random() < 0.5),
+                        *(("browning",) if is_brown else ()),
+                    ),
+                },
+                posteriors={
+                    "product_type": (0.5, 0.0, 0.0, 0.5, 0.0),
+                    "quality_grade": (0.98, 0.0, 0.0, 0.0, 0.02) if is_good else (0.02, 0.0, 0.0, 0.0, 0.98),
+                    "attributes": (0.5,) * 7 + (1.0 if is_brown else 0.0,) + (0.5,) * 2,
+                },
+            )
+        )
+    return made
+
+
+def _limiting(head: str, measure: str) -> TaskFile:
+    """The cannabis task with limits for one head."""
+    limits = {head: DifficultySection(measure=measure)}
+    return load_task_file("cannabis").model_copy(update={"difficulty": limits})
+
+
+def test_limits_are_those_of_the_task_file(sample: LinearSample, records: list[PhotoRecord]) -> None:
+    """A head whose accuracy is gated has limits, and one that the task file limits; no other has."""
+    judged = judge_sample(_limiting("quality_grade", "accuracy"), records, sample=sample)
+    assert {each.head for each in judged if each.linear_limit is not None} == {"product_type", "quality_grade"}
+    grade = next(each for each in judged if each.head == "quality_grade")
+    assert grade.linear.value > 0.85
+    assert grade.best_possible.value == pytest.approx(0.98)
+    assert not grade.passed
+
+
+def test_a_figure_may_be_the_correlation(sample: LinearSample, records: list[PhotoRecord]) -> None:
+    """The commonest answer has none; where labels are rare, accuracy would flatter it."""
+    judged = judge_sample(_limiting("attributes", "mcc"), records, sample=sample)
+    rows = {each.question: each for each in judged if each.head == "attributes"}
+    assert rows["browning"].commonest.value == 0
+    assert rows["browning"].best_possible.value == pytest.approx(1)
+    assert abs(rows["browning"].linear.value) < 0.4
+    assert [name for name, each in rows.items() if each.linear_limit is not None] == ["Attributes: mean of labels"]
+    assert rows["Attributes: mean of labels"].best_possible.value == pytest.approx(0.1)

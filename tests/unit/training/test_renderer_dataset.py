@@ -11,9 +11,11 @@ from training.errors import (
     DatasetMissingError,
     ForeignDatasetError,
     RendererParametersChangedError,
+    TaskFileRefusedError,
     UnknownTaskFileError,
 )
 from training.render import plan_chunks, render_dataset
+from training.renderers.registry import build_renderer
 from training.task_file import SPLITS, TASKS_FOLDER, TaskFile, load_task_file
 
 
@@ -38,6 +40,61 @@ def test_any_number_of_workers_writes_the_same_dataset(task: TaskFile, tmp_path:
     assert one.index_sha256 == two.index_sha256
     for record in read_records(tmp_path / "one", task_id=task.id):
         assert (tmp_path / "one" / record.photo).read_bytes() == (tmp_path / "two" / record.photo).read_bytes()
+
+
+def test_a_task_of_surfaces_is_rendered_like_any_other(tmp_path: Path) -> None:
+    """Records say light, labels and chances; the summary says of which label a one-class model learns."""
+    whole = load_task_file("surface_defect")
+    few = whole.model_copy(
+        update={"data": whole.data.model_copy(update={"specimen_count": 3, "proof_specimen_count": 0})}
+    )
+    summary = render_dataset(few, folder=tmp_path, workers=1)
+    assert summary.one_class_label == "good"
+    for record in read_records(tmp_path, task_id=few.id):
+        assert record.labels["condition"] in {"good", "defect"}
+        assert sum(record.posteriors["condition"]) == pytest.approx(1)
+        assert record.lighting in {light.name for light in few.data.renderer_parameters.lights}
+
+
+def test_an_unknown_renderer_is_refused_by_name(tmp_path: Path) -> None:
+    """The error lists those that there are."""
+    text = (TASKS_FOLDER / "surface_defect.toml").read_text(encoding="utf-8")
+    (tmp_path / "odd.toml").write_text(
+        text.replace('renderer = "surface_defect"', 'renderer = "odd"'), encoding="utf-8"
+    )
+    with pytest.raises(TaskFileRefusedError, match="no renderer 'odd'; known: cannabis"):
+        load_task_file("odd", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "changed", "complaint"),
+    [
+        ('one_class_label = "good"', 'one_class_label = "sound"', "'sound' is no label of a category head"),
+        ("[data.splits]", "[difficulty.colour]\n[data.splits]", r"unknown heads \['colour'\]"),
+    ],
+)
+def test_labels_and_heads_that_are_not_there_are_refused(
+    stated: str, changed: str, complaint: str, tmp_path: Path
+) -> None:
+    """A task file that speaks of something that it does not have is refused by name."""
+    text = (TASKS_FOLDER / "surface_defect.toml").read_text(encoding="utf-8")
+    assert stated in text
+    (tmp_path / "odd.toml").write_text(text.replace(stated, changed), encoding="utf-8")
+    with pytest.raises(TaskFileRefusedError, match=complaint):
+        load_task_file("odd", folder=tmp_path)
+
+
+def test_every_renderer_obeys_the_port() -> None:
+    """By the name in its task file each is made, and answers with its task's heads and labels."""
+    for path in TASKS_FOLDER.glob("*.toml"):
+        task = load_task_file(path.stem)
+        specimen = build_renderer(task.data.renderer, task.data.renderer_parameters).specimen(1)
+        assert set(specimen.labels) == set(specimen.posteriors) == {head.id for head in task.heads}
+        for head in task.heads:
+            said = specimen.labels[head.id]
+            present = {said} if isinstance(said, str) else set(said)
+            assert present <= set(head.labels)
+            assert len(specimen.posteriors[head.id]) == len(head.labels)
 
 
 def test_a_second_start_renders_only_what_is_missing(task: TaskFile, tmp_path: Path) -> None:

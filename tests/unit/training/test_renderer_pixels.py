@@ -9,9 +9,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from server.imaging import prepare
-from training.renderers.cannabis import CannabisRenderer
-from training.renderers.latents import Latents
-from training.renderers.plant_matter import lay_out
+from training.renderers.cannabis.cannabis_renderer import CannabisRenderer
+from training.renderers.cannabis.latents import Latents
+from training.renderers.cannabis.plant_matter import lay_out
 from training.task_file import load_task_file
 
 BLOCK_MEANS = {
@@ -48,7 +48,7 @@ def test_photos_of_one_specimen_differ(renderer: CannabisRenderer) -> None:
 
 
 def test_pixels_belong_to_the_renderer_version(renderer: CannabisRenderer) -> None:
-    """Whoever changes what is drawn must raise RENDERER_VERSION, and with it the digest in the task file."""
+    """Whoever changes what is drawn must raise the renderer's version, and with it the digest in the task file."""
     for (specimen, photo), means in BLOCK_MEANS.items():
         colour = prepare(renderer.render(specimen, photo).content, size_px=64).reshape(-1, 3).mean(axis=0)
         np.testing.assert_allclose(colour, means, atol=0.3)

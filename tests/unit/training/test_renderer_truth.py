@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.renderers.latents import (
+from training.renderers.cannabis.latents import (
     GRADES,
     PRODUCT_TYPES,
     Latents,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageDraw
 
+from training.renderers.cannabis.palette import Palette
 from training.renderers.canvas import Canvas, Colour
-from training.renderers.palette import Palette, hsv, vary
+from training.renderers.palette import hsv, vary
 from training.renderers.view import View
 
 ATTRIBUTES = (

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.renderers.cannabis.latents import Latents
+from training.renderers.cannabis.palette import Palette
 from training.renderers.canvas import Canvas, Colour
-from training.renderers.latents import Latents
-from training.renderers.palette import Palette, vary
+from training.renderers.palette import vary
 from training.renderers.view import View
 
 FAN_COUNT = 9

@@ -6,9 +6,10 @@ One mass, from matte, grainy and cracked to smooth, glossy and translucent.
 import numpy as np
 from PIL import Image
 
+from training.renderers.cannabis.latents import Latents
+from training.renderers.cannabis.palette import Palette
 from training.renderers.canvas import Canvas
-from training.renderers.latents import Latents
-from training.renderers.palette import Palette, vary
+from training.renderers.palette import vary
 from training.renderers.textures import Field, TextureBank
 from training.renderers.view import View
 

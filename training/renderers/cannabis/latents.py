@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from training.renderers.parameters import RendererParameters
+from training.renderers.cannabis.parameters import CannabisParameters
+from training.renderers.streams import latent_stream, logistic
 
 PRODUCT_TYPES = ("plant", "dry_flower", "trim", "hash", "extract")
 GRADES = ("A+", "A", "B", "C", "F")
@@ -19,28 +20,6 @@ LOOK_ALIKES = {
     "hash": ("extract",),
     "extract": ("hash",),
 }
-
-_LATENT_STREAM, _LAYOUT_STREAM, _FIRST_PHOTO_STREAM = 1, 2, 3
-
-
-def random_stream(seed: int, *, specimen: int, stream: int) -> np.random.Generator:
-    """Returns the generator of one stream of one specimen; streams are independent and reproducible on any machine."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, specimen, stream])))
-
-
-def layout_stream(seed: int, *, specimen: int) -> np.random.Generator:
-    """Returns the generator of a specimen's build: the same for all its photos."""
-    return random_stream(seed, specimen=specimen, stream=_LAYOUT_STREAM)
-
-
-def photo_stream(seed: int, *, specimen: int, photo: int) -> np.random.Generator:
-    """Returns the generator of one photo's view, light and file."""
-    return random_stream(seed, specimen=specimen, stream=_FIRST_PHOTO_STREAM + photo)
-
-
-def logistic(score: float) -> float:
-    """Returns the logistic function, stable at both ends."""
-    return float(0.5 * (1.0 + np.tanh(0.5 * score)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +60,26 @@ class Specimen:
         return f"s{self.index:06d}"
 
 
-def product_posterior(latents: Latents, *, parameters: RendererParameters) -> tuple[float, ...]:
+def product_posterior(latents: Latents, *, parameters: CannabisParameters) -> tuple[float, ...]:
     """Returns the chance of each product type given the latents, in the order of PRODUCT_TYPES."""
     away = logistic(parameters.morph.steepness * (latents.morph - 0.5))
     chances = {latents.home_type: 1.0 - away, latents.away_type: away}
     return tuple(chances.get(name, 0.0) for name in PRODUCT_TYPES)
 
 
-def grade_posterior(latents: Latents, *, parameters: RendererParameters) -> tuple[float, ...]:
+def grade_posterior(latents: Latents, *, parameters: CannabisParameters) -> tuple[float, ...]:
     """Returns the chance of each grade given the latents, in the order of GRADES (best first)."""
     quality = parameters.quality
     above = [1.0, *(logistic(quality.steepness * (latents.quality - cut)) for cut in quality.cuts), 0.0]
     return tuple(low - high for low, high in pairwise(above))[::-1]
 
 
-def attribute_posterior(latents: Latents, *, parameters: RendererParameters) -> tuple[float, ...]:
+def attribute_posterior(latents: Latents, *, parameters: CannabisParameters) -> tuple[float, ...]:
     """Returns the chance that each attribute is present given the latents."""
     return tuple(logistic(parameters.strength.steepness * (strength - 0.5)) for strength in latents.strengths)
 
 
-def draw_latents(parameters: RendererParameters, *, rng: np.random.Generator) -> Latents:
+def draw_latents(parameters: CannabisParameters, *, rng: np.random.Generator) -> Latents:
     """Draws the latents of one specimen."""
     home = PRODUCT_TYPES[int(rng.integers(len(PRODUCT_TYPES)))]
     partners = LOOK_ALIKES[home]
@@ -118,9 +97,9 @@ def draw_latents(parameters: RendererParameters, *, rng: np.random.Generator) ->
     return Latents(home_type=home, away_type=away, morph=morph, quality=quality, strengths=tuple(strengths))
 
 
-def draw_specimen(parameters: RendererParameters, index: int) -> Specimen:
+def draw_specimen(parameters: CannabisParameters, index: int) -> Specimen:
     """Draws one specimen: latents first, then its labels from the posteriors that the latents imply."""
-    rng = random_stream(parameters.seed, specimen=index, stream=_LATENT_STREAM)
+    rng = latent_stream(parameters.seed, specimen=index)
     photo_count = 1 + int(rng.choice(len(parameters.photos_per_specimen), p=parameters.photos_per_specimen))
     latents = draw_latents(parameters, rng=rng)
     products = product_posterior(latents, parameters=parameters)

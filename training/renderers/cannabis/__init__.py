@@ -1,0 +1,1 @@
+"""Plants, flowers, trim, hash and extract, and everything between look-alikes."""

@@ -1,0 +1,1 @@
+"""Leaves in a field: what feeds on them, and what ails them."""

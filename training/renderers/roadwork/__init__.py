@@ -1,0 +1,1 @@
+"""Streets of several regions, with and without roadworks."""
