@@ -5,9 +5,7 @@ specimens. Made by scikit-learn, so that the yardstick is not ours.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +16,7 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
 from server.imaging import prepare
+from training.workers import worker_pool
 
 THUMBNAIL_PX = 32
 _TEST_SHARE = 0.25
@@ -57,7 +56,7 @@ def thumbnail(path: Path) -> Floats:
 
 def sample_photos(photos: Sequence[Path], specimens: Sequence[str], *, workers: int) -> LinearSample:
     """Reads photos into features, a quarter of the specimens held out for scoring."""
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         thumbnails = np.stack(list(pool.map(thumbnail, photos, chunksize=64)))
     _, groups = np.unique(specimens, return_inverse=True)
     splitter = GroupShuffleSplit(n_splits=1, test_size=_TEST_SHARE, random_state=0)

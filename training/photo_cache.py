@@ -5,10 +5,9 @@ Pixels come from `server.imaging.prepare`, the function that serves; nothing els
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from server.imaging import prepare
 from training.dataset import PhotoRecord
 from training.progress import Follow, unfollowed
+from training.workers import worker_pool
 
 _PHOTOS_A_CHUNK = 256
 
@@ -88,7 +88,7 @@ def _prepare_all(
         for first in range(0, len(photos), _PHOTOS_A_CHUNK)
     ]
     done = 0
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for future in as_completed([pool.submit(_prepare_chunk, chunk) for chunk in chunks]):
             done += future.result()
             on_progress(done, len(photos))

@@ -3,12 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
 from training.dataset import INDEX_NAME, SUMMARY_NAME, DatasetSummary, PhotoRecord
@@ -17,6 +16,7 @@ from training.renderers.parameters import RendererParameters
 from training.renderers.registry import build_renderer
 from training.renderers.renderer import RenderedSpecimen, Renderer
 from training.task_file import SPLITS, TaskFile
+from training.workers import worker_pool
 
 SPECIMENS_PER_CHUNK = 100
 
@@ -82,7 +82,7 @@ def render_dataset(
     on_chunk(len(chunks) - len(missing), len(chunks))
     _receipts(folder, task=task).mkdir(parents=True, exist_ok=True)
     if missing:
-        pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"))
+        pool = worker_pool(workers)
         try:
             futures = [pool.submit(render_chunk, chunk) for chunk in missing]
             for done, future in enumerate(as_completed(futures), start=len(chunks) - len(missing) + 1):
