@@ -76,7 +76,7 @@ def draw_costs(ways: Sequence[WayToAnswer], frontier: Sequence[tuple[float, floa
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
         axes.set(title=title, xlabel="milliseconds an inspection", ylabel="accuracy on val_test")
         axes.legend(loc="lower right", frameon=False)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
+        _save(figure, path)
 
 
 def draw_reliability(question: QuestionMetrics, path: Path, *, title: str, raw: QuestionMetrics | None = None) -> None:
@@ -121,7 +121,7 @@ def draw_reliability(question: QuestionMetrics, path: Path, *, title: str, raw: 
         widths = [each.high - each.low for each in question.bins]
         lower.bar(edges, [each.count for each in question.bins], width=widths, align="edge", color=_PALE, edgecolor="w")
         lower.set(xlabel="confidence", ylabel="items")
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
+        _save(figure, path)
 
 
 def draw_assurances(tiers: Sequence[tuple[str, Sequence[AssuranceMetrics]]], path: Path) -> None:
@@ -150,7 +150,16 @@ def draw_assurances(tiers: Sequence[tuple[str, Sequence[AssuranceMetrics]]], pat
                 axes.set_xticks(middles, names, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
             _draw_sets(rows[-1, column], [measured[place] for place in categories], named=column == 0)
             rows[0, column].set_title(name)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
+        _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes an SVG that repeats byte for byte: the last digits of a layout do not, and names hang on them."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(tuple(round(each, 3) for each in axes.get_position().bounds))
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "loupe-build"})
 
 
 def _draw_quarters(axes: Axes, measured: Sequence[AssuranceMetrics], *, ylabel: str) -> None:
