@@ -154,9 +154,10 @@ def test_pixels_belong_to_the_renderer_version(renderer: CropHealthRenderer) -> 
 @pytest.mark.parametrize("kind", [*PESTS, *DISEASES])
 def test_a_trouble_can_be_seen_at_the_smallest_input(renderer: CropHealthRenderer, kind: str) -> None:
     """Much of a trouble changes a good part of the leaf clearly; little of it changes nothing."""
+    other = next(each for each in (PESTS if kind in PESTS else DISEASES) if each != kind)
     shown = []
     for strength in (0.0, 0.2, 0.9):
-        trouble = Trouble(kind, "mite" if kind in PESTS else "rust", 0.0, strength)
+        trouble = Trouble(kind, other, 0.0, strength)
         pest, disease = (trouble, NOTHING.disease) if kind in PESTS else (NOTHING.pest, trouble)
         content = renderer.photograph(Latents(pest, disease), specimen_index=4, photo_index=0).content
         shown.append(prepare(content, size_px=DEMO_PX).astype(int))
