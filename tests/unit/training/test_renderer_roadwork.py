@@ -34,7 +34,11 @@ TOLERANCE_SIGMA = 4.5
 """Frequencies may differ from the sum of posteriors by so many standard errors: 1 run in 1,000 over all bins."""
 DEMO_PX = 160
 """The smallest input of a demo variant."""
-BLOCK_MEANS: dict[int, tuple[float, float, float]] = {}
+BLOCK_MEANS: dict[int, tuple[float, float, float]] = {
+    0: (112.0, 118.3, 132.3),
+    1: (192.1, 176.5, 153.6),
+    2: (138.2, 129.1, 118.4),
+}
 """Mean red, green and blue of the prepared photo, for renderer version 1."""
 
 units = st.floats(0, 1)
@@ -135,7 +139,7 @@ def test_no_works_stand_in_a_street_without_any(region: str) -> None:
     for seed in range(40):
         assert not idle & set(street_of(region, 0.0, seed=seed))
         assert sum(kind in idle for kind in street_of(region, 0.5, seed=seed)) <= 3
-        assert sum(kind in idle for kind in street_of(region, 0.95, seed=seed)) >= 8
+        assert sum(kind in idle for kind in street_of(region, 0.95, seed=seed)) >= 5
 
 
 def test_everything_that_regions_name_can_be_drawn() -> None:

@@ -75,7 +75,7 @@ class Leaf:
         """Returns whether a point lies on the leaf and within what photos show."""
         u, v = np.float32(point[0]), np.float32(point[1])
         inside = self.rim(np.array([u]), np.array([v]))[0] > 0.5 * _ON_LEAF
-        return bool(inside) and max(abs(u), abs(v)) < 1.0
+        return bool(inside) and bool(max(abs(u), abs(v)) < 1.0)
 
     def lines(self, u: Field, v: Field) -> tuple[Field, Field]:
         """Returns how near the veins are (1 on one, 0 far from all) and the bulge between them (0 to 1)."""

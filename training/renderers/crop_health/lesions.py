@@ -39,7 +39,7 @@ class Lesion:
 class _Spread(NamedTuple):
     """How many lesions a disease has at most, and the least and greatest radius."""
 
-    count: int
+    most: int
     low: float
     high: float
 
@@ -57,8 +57,8 @@ def break_out(leaf: Leaf, *, amounts: dict[str, float], rng: np.random.Generator
     """Draws where lesions lie and how large they are; `amounts`: disease to how much of it, 0 to 1."""
     lesions = []
     for disease, spread in _SPREADS.items():
-        shown = spread.count * amounts.get(disease, 0.0)
-        for number, at in enumerate(leaf.points(rng, count=spread.count)):
+        shown = spread.most * amounts.get(disease, 0.0)
+        for number, at in enumerate(leaf.points(rng, count=spread.most)):
             radius = float(rng.uniform(spread.low, spread.high)) * min(1.0, 0.4 + 0.6 * (shown - number))
             if shown - number > _LEAST:
                 lesions.append(Lesion(disease, at, radius))

@@ -49,7 +49,7 @@ def draw_camera(
         width=width,
         height=height,
         focal_px=focal,
-        horizon_px=height * float(rng.uniform(0.36, 0.46)),
+        horizon_px=height * float(rng.uniform(0.33, 0.49)),
         middle_px=width / 2 + pan,
         height_m=float(rng.uniform(*parameters.height_m)),
         x_m=stand_m + float(rng.normal(0, parameters.aside_m)),

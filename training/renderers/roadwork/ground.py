@@ -57,14 +57,16 @@ class Ground:
     def band(self, place: Field, *, low: float, high: float) -> Field:
         """Returns how much of each pixel lies between two values of a place in metres, 0 to 1."""
         inside = np.minimum(place - np.float32(low), np.float32(high) - place)
-        return np.clip(inside / self.footprint + np.float32(0.5), 0, 1)
+        covered: Field = np.clip(inside / self.footprint + np.float32(0.5), 0, 1)
+        return covered
 
     def patch(self, patch: Patch, *, ragged: float) -> Field:
         """Returns how much of each pixel lies in a patch, 0 to 1."""
         along = np.float32(patch.half_z) - np.abs(self.z - np.float32(patch.z))
         across = np.float32(patch.half_x) - np.abs(self.x - np.float32(patch.x))
         inside = np.minimum(along, across) + np.float32(ragged) * self.broad
-        return np.clip(inside / np.maximum(self.footprint, np.float32(0.02)) + np.float32(0.5), 0, 1)
+        covered: Field = np.clip(inside / np.maximum(self.footprint, np.float32(0.02)) + np.float32(0.5), 0, 1)
+        return covered
 
 
 def paint_ground(picture: list[Field], street: Street, *, ground: Ground) -> None:

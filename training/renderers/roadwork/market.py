@@ -8,7 +8,7 @@ from training.renderers.palette import hsv
 from training.renderers.roadwork.board import Board, Draw
 from training.renderers.roadwork.regions import BLACK, BLUE, GREEN, ORANGE, RED, WHITE, YELLOW
 
-_CLOTHS: tuple[Colour, ...] = (RED, ORANGE, GREEN, BLUE, YELLOW, (0.62, 0.30, 0.20))
+_CLOTHS: tuple[Colour, ...] = (RED, ORANGE, RED, ORANGE, YELLOW, GREEN, BLUE)
 _WOOD: Colour = (0.46, 0.34, 0.24)
 
 
@@ -52,7 +52,7 @@ def parasol(rng: np.random.Generator) -> Image.Image:
 
 def dumpster(rng: np.random.Generator) -> Image.Image:
     """A large bin on wheels for a whole house."""
-    red, green, blue = (GREEN, BLUE, ORANGE, (0.34, 0.35, 0.37), YELLOW)[int(rng.integers(5))]
+    red, green, blue = (ORANGE, YELLOW, RED, GREEN)[int(rng.integers(4))]
     board = Board(1.9, 1.5)
     for x in (-0.65, 0.65):
         board.disc(x, 0.10, 0.10, colour=BLACK)
@@ -78,5 +78,5 @@ def boxes(rng: np.random.Generator) -> Image.Image:
 
 
 MARKET: dict[str, Draw] = {"stall": stall, "parasol": parasol, "dumpster": dumpster, "boxes": boxes}
-CENTREPIECES = ("stall", "stall", "parasol", "dumpster", "boxes", "car", "van", "van")
+CENTREPIECES = ("stall", "stall", "parasol", "dumpster", "boxes", "boxes", "car", "van", "tub", "bin", "pedestrian")
 """What stands in the middle of a street on an ordinary day."""

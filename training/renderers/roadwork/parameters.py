@@ -41,7 +41,9 @@ class OrdinaryParameters(FrozenParameters):
     signs: int = Field(ge=0)
     furniture: int = Field(ge=0, description="Bins, bollards, hydrants, tubs, cabinets.")
     people: int = Field(ge=0)
-    centrepieces: int = Field(ge=0, description="Stalls, parasols, dumpsters, vehicles in the middle of the view.")
+    centrepieces: tuple[int, int] = Field(
+        description="Least and greatest number of stalls, vehicles and the like amid a street without works, inclusive."
+    )
     look_alikes: int = Field(ge=0, description="What means roadworks elsewhere, but not in this region.")
     patches: int = Field(ge=0, description="Mended asphalt, puddles and fallen leaves.")
 

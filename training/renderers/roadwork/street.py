@@ -79,8 +79,9 @@ def lay_out(latents: Latents, *, parameters: RoadworkParameters, rng: np.random.
     stand = float(rng.uniform(-0.6, 0.6)) * road_half
     middle_z = float(rng.uniform(*parameters.zone_depth_m))
     edge = road_half + pavement - 0.4
-    middle_x = float(np.clip(stand + float(rng.uniform(-0.28, 0.28)) * middle_z, -edge, edge))
+    middle_x = float(np.clip(stand + float(rng.uniform(-0.31, 0.31)) * middle_z, -edge, edge))
     sites = [
+        *_centrepieces(latents, parameters, zone=(middle_x, middle_z), rng=rng),
         *_works(latents, look, parameters=parameters, middle=(middle_x, middle_z), rng=rng),
         *_look_alikes(look, most=parameters.ordinary.look_alikes, road_half=road_half, pavement=pavement, rng=rng),
         *_ordinary(
@@ -97,7 +98,7 @@ def lay_out(latents: Latents, *, parameters: RoadworkParameters, rng: np.random.
         things=tuple(sites),
         patches=tuple(_patches(latents, parameters, road_half=road_half, zone=(middle_x, middle_z), rng=rng)),
         stand_m=stand,
-        aim_px=float(rng.normal(0, 45)),
+        aim_px=float(rng.normal(0, 60)),
         dash_phase=float(rng.uniform(0, 6)),
         sun=(reach, float(rng.uniform(-0.3, 0.8))),
         clouds=float(rng.uniform(0.0, 1.0)),
@@ -142,6 +143,20 @@ def _look_alikes(look: Look, *, most: int, road_half: float, pavement: float, rn
     return things
 
 
+def _centrepieces(
+    latents: Latents, parameters: RoadworkParameters, *, zone: tuple[float, float], rng: np.random.Generator
+) -> list[Thing]:
+    """What stands in the middle of the view on an ordinary day: the more is being worked, the less of it."""
+    least, most = parameters.ordinary.centrepieces
+    room = 1.0 - latents.amount(parameters.amount)
+    pieces = []
+    for _ in range(round(room * int(rng.integers(least, most + 1)))):
+        kind = CENTREPIECES[int(rng.integers(len(CENTREPIECES)))]
+        x, z = zone[0] + float(rng.normal(0, 1.6)), zone[1] + float(rng.uniform(*_STREWN_M))
+        pieces.append(Thing(kind, x, max(_NEAREST_M, z), int(rng.integers(64))))
+    return pieces
+
+
 def _ordinary(
     look: Look,
     parameters: OrdinaryParameters,
@@ -158,10 +173,6 @@ def _ordinary(
         return side * (road_half + float(rng.uniform(0.25, max(0.4, pavement - 0.3))))
 
     things = []
-    for _ in range(int(rng.integers(parameters.centrepieces + 1))):
-        kind = CENTREPIECES[int(rng.integers(len(CENTREPIECES)))]
-        x, z = zone[0] + float(rng.normal(0, 1.2)), zone[1] + float(rng.uniform(-0.5, 6.0))
-        things.append(Thing(kind, x, max(_NEAREST_M, z), int(rng.integers(64))))
     for _ in range(int(rng.integers(parameters.vehicles + 1))):
         side = -1 if rng.random() < 0.5 else 1  # noqa: PLR2004 -- either side
         x, z = side * (road_half - 0.95), float(rng.uniform(8.0, 36.0))
