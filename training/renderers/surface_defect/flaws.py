@@ -12,8 +12,9 @@ from training.renderers.textures import Field
 Painter = Callable[[Relief, Grid, float, np.random.Generator], None]
 
 _SOOT: Colour = (0.05, 0.05, 0.05)
-_BRIGHT_BASE = 0.45
-"""Brightness from which a dark foreign piece stands out more than a bright one."""
+_LIME: Colour = (0.90, 0.90, 0.87)
+_BRIGHT_BASE = 0.55
+"""Brightness from which only dark things stand out."""
 _CORNERS = 9
 
 
@@ -27,7 +28,7 @@ def scratch(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator)
     """Scrapes one or two grooves, slightly bent, down to what lies beneath."""
     angle, lines = float(rng.uniform(0, 2 * np.pi)), []
     for _ in range(1 + int(rng.random() < amount - 0.4)):
-        x0, y0 = _spot(rng, reach=0.4)
+        x0, y0 = _spot(rng, reach=0.50)
         heading, bend = angle + float(rng.normal(0, 0.15)), float(rng.normal(0, 0.12))
         half = (0.20 + 0.45 * amount) * float(rng.uniform(0.85, 1.15))
         steps = np.linspace(-1, 1, 24)
@@ -48,7 +49,7 @@ def scratch(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator)
 
 def pit(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -> None:
     """Sinks a few round holes with dark floors."""
-    x0, y0 = _spot(rng, reach=0.55)
+    x0, y0 = _spot(rng, reach=0.78)
     for _ in range(1 + round(3 * amount * float(rng.uniform(0.6, 1.0)))):
         at = (x0 + float(rng.normal(0, 0.10)), y0 + float(rng.normal(0, 0.10)))
         size = (3.5 + 9.0 * amount) * float(rng.uniform(0.8, 1.2))
@@ -63,7 +64,7 @@ def crack(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -
     """Opens a jagged dark line that thins out and forks."""
     heading = float(rng.uniform(0, 2 * np.pi))
     length = (0.45 + 0.75 * amount) * float(rng.uniform(0.9, 1.1))
-    x0, y0 = _spot(rng, reach=0.25)
+    x0, y0 = _spot(rng, reach=0.45)
     start = (x0 - 0.5 * length * np.cos(heading), y0 - 0.5 * length * np.sin(heading))
     trunk = _wander(start, heading=heading, length=length, rng=rng)
     width = 1.3 + 3.2 * amount
@@ -80,14 +81,16 @@ def crack(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -
 
 def stain(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -> None:
     """Leaves a dried patch, darkest at its ragged rim."""
-    tint = (
+    is_pale = relief.brightness < _BRIGHT_BASE and rng.random() < 0.6  # noqa: PLR2004 -- lime on dark parts, mostly
+    dark = (
         hsv(float(rng.uniform(16, 28)), 0.70, value=0.34),
         hsv(float(rng.uniform(36, 50)), 0.45, value=0.16),
         hsv(float(rng.uniform(215, 235)), 0.55, value=0.30),
     )[int(rng.integers(3))]
+    tint = _LIME if is_pale else dark
     size = (22 + 48 * amount) * float(rng.uniform(0.85, 1.15))
     ripple = np.float32(0.16 * size) * grid.texture("mottle", rng=rng) + np.float32(1.2) * grid.texture("lump", rng=rng)
-    inside = _blob(grid, _spot(rng, reach=0.5), size_px=size, raggedness=0.18, rng=rng) + ripple
+    inside = _blob(grid, _spot(rng, reach=0.68), size_px=size, raggedness=0.18, rng=rng) + ripple
     patch = np.clip(inside / np.float32(4), 0, 1)
     rim = np.exp(-np.square(inside / np.float32(3.5) - np.float32(1.2)))
     relief.blend(tint, (np.float32(0.14 + 0.46 * amount) * patch + np.float32(0.30 * amount) * rim).astype(np.float32))
@@ -97,12 +100,12 @@ def stain(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -
 def inclusion(relief: Relief, grid: Grid, amount: float, rng: np.random.Generator) -> None:
     """Embeds one or two angular pieces of something else."""
     for _ in range(1 + int(rng.random() < amount - 0.3)):
-        if relief.brightness > _BRIGHT_BASE or rng.random() < 0.25:  # noqa: PLR2004 -- the odd dark piece in dark iron
+        if relief.brightness > _BRIGHT_BASE or rng.random() < 0.5:  # noqa: PLR2004 -- either stands out
             colour = hsv(float(rng.uniform(10, 40)), float(rng.uniform(0.1, 0.7)), value=float(rng.uniform(0.06, 0.22)))
         else:
             colour = hsv(float(rng.uniform(35, 60)), float(rng.uniform(0.0, 0.3)), value=float(rng.uniform(0.82, 0.96)))
         size = (5.0 + 12.0 * amount) * float(rng.uniform(0.85, 1.15))
-        inside = _blob(grid, _spot(rng, reach=0.55), size_px=size, raggedness=0.30, rng=rng)
+        inside = _blob(grid, _spot(rng, reach=0.82), size_px=size, raggedness=0.30, rng=rng)
         piece = np.clip(inside + np.float32(0.5), 0, 1)
         relief.height += np.float32(1.2 + 1.6 * amount) * np.clip(inside / np.float32(3), 0, 1)
         relief.blend(colour, np.float32(0.35 + 0.60 * amount) * piece)

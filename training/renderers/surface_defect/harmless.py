@@ -28,7 +28,7 @@ def _seam(relief: Relief, grid: Grid, *, rng: np.random.Generator) -> None:
 def _smear(relief: Relief, grid: Grid, *, rng: np.random.Generator) -> None:
     """Leaves a broad, colourless and soft-edged wipe mark."""
     patch = np.clip(grid.texture("broad", rng=rng) - np.float32(0.4), 0, 1)
-    relief.shade *= np.float32(1) + np.float32(rng.uniform(-0.09, 0.07)) * patch
+    relief.shade *= np.float32(1) + np.float32(rng.uniform(-0.12, 0.10)) * patch
     relief.gloss *= np.float32(1) - np.float32(0.35) * patch
 
 

@@ -49,7 +49,8 @@ class Grid:
         left, top = (int(place) for place in rng.integers(BANK_SIDE_PX, size=2))
         columns = (self.u.astype(np.int32) + left) % BANK_SIDE_PX
         rows = (self.v.astype(np.int32) + top) % BANK_SIDE_PX
-        return self._textures.fields[name][rows, columns]
+        seen: Field = self._textures.fields[name][rows, columns]
+        return seen
 
     def strokes(self, lines: list[tuple[list[Point], float]], *, softness_px: float = 0.7) -> Field:
         """Draws lines of the layout, each with its width in pixels at the reference radius.
