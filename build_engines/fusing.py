@@ -1,4 +1,4 @@
-"""Fuses what tiers say on held-out photos, with the very function that the gateway fuses with; and fits the weights."""
+"""Fits the weights of tiers that answer together, and fuses what they say on held-out photos as the gateway does."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
