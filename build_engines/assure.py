@@ -76,20 +76,30 @@ class AssuranceMetrics:
     set_size: float = 0.0
 
 
-def fit_assurances(task: Task, unseen: Mapping[str, DoubleArray], photos: HeldOutPhotos) -> dict[str, Assurance]:
+def fit_assurances(
+    task: Task,
+    unseen: Mapping[str, DoubleArray],
+    photos: HeldOutPhotos,
+    *,
+    seen_by_deciders: BoolArray | None = None,
+) -> dict[str, Assurance]:
     """Fits bands and sets for every head.
 
     Args:
         task: The taxonomy.
         unseen: By head id, [photo_count, label_count] float64. Calibrated by maps that were not fitted on the photo.
         photos: With their labels.
+        seen_by_deciders: [photo_count] bool. Photos that do not vouch for decision heads.
 
     Raises:
         CalibrationDataError: A head has no labelled photo.
     """
     assurances: dict[str, Assurance] = {}
     for head in task.heads:
-        probabilities, labels, groups = _items(head, unseen[head.id], photos)
+        vouching = np.ones(len(photos.groups), dtype=bool)
+        if seen_by_deciders is not None and head.id in task.decision_heads:
+            vouching = ~seen_by_deciders
+        probabilities, labels, groups = _items(head, unseen[head.id][vouching], photos.taken(vouching))
         if head.kind is HeadKind.ATTRIBUTES:
             columns = zip(probabilities.T, (labels == 1).T, strict=True)
             assurances[head.id] = AttributesAssurance(

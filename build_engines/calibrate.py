@@ -105,7 +105,14 @@ def read_calibrated(plan: TierPlan) -> CalibratedEngine:
     return CalibratedEngine(engine, MeaningPart.model_validate(record.facts["meaning"]).to_domain())
 
 
-def fit_meaning(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos, fit: Fit) -> FittedMeaning:
+def fit_meaning(
+    task: Task,
+    outputs: ServedOutputs,
+    photos: HeldOutPhotos,
+    fit: Fit,
+    *,
+    seen_by_deciders: npt.NDArray[np.bool_] | None = None,
+) -> FittedMeaning:
     """Fits calibrators, bands, sets and the scale of uncertainty on the same photos.
 
     Args:
@@ -113,6 +120,8 @@ def fit_meaning(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos, fit: 
         outputs: On the photos.
         photos: With their labels.
         fit: Fits the calibrators; also without each fifth of the specimens, for what vouches for them.
+        seen_by_deciders: [photo_count] bool. Photos that what the fit begins with was fitted on: they do not vouch for
+            decision heads.
 
     Raises:
         CalibrationDataError: The labels do not suffice.
@@ -121,7 +130,7 @@ def fit_meaning(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos, fit: 
     scale = fit_uncertainty_scale(
         outputs.feature_distances, outputs.logit_variances, false_alarm_rate=FALSE_ALARM_RATE, groups=photos.groups
     )
-    assurances = fit_assurances(task, cross_fitted(outputs, photos, fit), photos)
+    assurances = fit_assurances(task, cross_fitted(outputs, photos, fit), photos, seen_by_deciders=seen_by_deciders)
     return FittedMeaning(
         Meaning({head: each.calibrator for head, each in fitted.items()}, scale, assurances),
         {head: [_facts_of(each) for each in fitted[head].comparisons] for head in fitted},

@@ -9,6 +9,7 @@ changes no decision, and so leaves the promise as it was tested.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ from server.domain.task import HeadKind, Task
 STEP = "cascade"
 FIT_SHARE, TEST_SHARE = 0.4, 0.5
 LEAST_EXIT_SPECIMENS = 500
-"""With fewer of them at an exit, its answers keep the meaning of any photo."""
+"""With fewer of them at an exit, its confidences are fitted on any photo; its labels are those of the promise."""
 TIGHTER = (0.75, 0.5)
 """Shares of epsilon for which the report says how many labels they would take."""
 NEVER_SUFFICIENT = 1.01
@@ -126,8 +127,7 @@ class SolvedCascade:
         costs_ms: By tier, of one inspection.
         thresholds: By tier and decision head, inclusive; above 1 for never.
         deciders: By tier and decision head; nothing for a release of one tier.
-        meanings_at_exit: By tier, of what is fused; a tier is missing if too few photos stop there to say more than of
-            any photo.
+        meanings_at_exit: By tier, of what is fused; a tier is missing if no photo can stop there.
         promise: What the thresholds keep; None for a release of one tier.
         candidates: The policies that were looked at, measured on *test*; for pictures.
         fusions: By tier and decision head, how much each tier so far counts; nothing where tiers speak alone.
@@ -182,7 +182,7 @@ async def solve(plan: ReleasePlan, *, on_photo: Follow = unfollowed) -> SolvedCa
 
 
 def read_solved(plan: ReleasePlan) -> SolvedCascade:
-    """Reads what `solve` left for these very engines.
+    """Reads what `solve` left for these very engines, this promise and these ways to keep it.
 
     Raises:
         StepMissingError: It left nothing, or something else.
@@ -190,6 +190,7 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
     command = plan.command("calibrate")
     calibrated = tuple(read_calibrated(each) for each in plan.tiers)
     record = StepRecord.read(plan.work_folder, STEP, command=command)
+    record.require_command(command)
     for tier, each in zip(plan.tier_ids, calibrated, strict=True):
         record.require_input(tier, each.engine.sha256, command=command)
     facts = record.facts
@@ -208,6 +209,11 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
         candidates=TypeAdapter(tuple[MeasuredPolicy, ...]).validate_python(facts["candidates"]),
         fusions=TypeAdapter(Fusions).validate_python(facts["fusions"]),
     )
+
+
+def solved_path(plan: ReleasePlan) -> Path:
+    """Where `solve` leaves its record."""
+    return plan.work_folder / f"{STEP}.json"
 
 
 def solve_on(
@@ -268,10 +274,14 @@ def solve_on(
     said = fused_outputs(tiers, deciders, fusions, outputs)
     at_exit = {}
     for place, tier in enumerate(tiers):
-        stops = exits == place
-        if len(np.unique(photos.groups[stops])) >= LEAST_EXIT_SPECIMENS:
-            fit = _fit_at_exit(task, fused_deciders(deciders[tier]) if fusions else deciders[tier])
-            at_exit[tier] = fit_meaning(task, said[place].taken(stops), photos.taken(stops), fit).meaning
+        if tier != tiers[-1] and max(thresholds[tier].values()) > 1:
+            continue
+        here = exits == place
+        if len(np.unique(photos.groups[here])) < LEAST_EXIT_SPECIMENS:
+            here = np.ones_like(here)
+        fit = _fit_at_exit(task, fused_deciders(deciders[tier]) if fusions else deciders[tier])
+        fitted = fit_meaning(task, said[place].taken(here), photos.taken(here), fit, seen_by_deciders=in_fit[here])
+        at_exit[tier] = fitted.meaning
     promised = _promise_facts(solution)
     return SolvedCascade(
         calibrated, dict(costs_ms), thresholds, deciders, at_exit, promised, solution.frontier, fusions

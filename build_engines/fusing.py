@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from build_engines.cascade_solver.fusion import fit_tier_fusion
+from build_engines.cascade_solver.fusion import fit_tier_fusion, pool_tiers
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.served_outputs import ServedOutputs
 from server.domain.calibration.calibrator import Calibrator
@@ -58,8 +58,9 @@ def fused_outputs(
         logits = dict(own.logits)
         for head, weights in fusions.get(tier, {}).items():
             so_far = zip(tiers[: place + 1], outputs[: place + 1], strict=True)
-            alone = [np.log(deciders[each][head].calibrate(said.logits[head])) for each, said in so_far]
-            logits[head] = np.tensordot(weights, np.array(alone), axes=1).astype(np.float32)
+            alone = [deciders[each][head].calibrate(said.logits[head]) for each, said in so_far]
+            # Not rounded: thresholds are confidences of photos, and the gateway computes in these digits too.
+            logits[head] = pool_tiers(weights, np.array(alone))
         fused.append(replace(own, logits=logits))
     return fused
 

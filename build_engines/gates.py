@@ -71,7 +71,7 @@ def judge_release(
     gates = list(judge(heads, least_accuracies))
     for tier, own, assurances in exits:
         measured = tuple(own)
-        specimens = min(each.whole.specimen_count for each in measured)
+        specimens = min((each.whole.specimen_count for each in measured), default=0)
         if specimens < LEAST_ITEMS:
             finding = f"insufficient labels: {specimens} independent items of {LEAST_ITEMS}; nothing is promised"
             gates.append(Gate(f"{tier}: confidence by itself", finding, passed=True))

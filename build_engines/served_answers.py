@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from build_engines.cascade import (
     outputs_of_tiers,
     read_solved,
     shared_photos,
+    solved_path,
 )
 from build_engines.cascade_solver import (
     CascadeEvidence,
@@ -36,7 +38,7 @@ from build_engines.measure import HeadMetrics, measure
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import ServedOutputs
 from build_engines.share import share_of
-from build_engines.step_record import StepRecord
+from build_engines.step_record import StepRecord, file_sha256
 from build_engines.verify import SPLIT, VerifiedEngine, read_verified
 from server.domain.calibration.probability import opened, sigmoid, softmax
 from server.domain.task import Head, HeadKind
@@ -44,6 +46,8 @@ from server.domain.uncertainty import UncertaintyScale
 
 STEP = "verify"
 CASCADE = "cascade"
+LEAST_MEASURED = 100
+"""Specimens at an exit: metrics of fewer would say nothing, and quarters of them hold next to nobody."""
 
 _COUNTED = {
     PromiseKind.GAP: "below the strongest tier",
@@ -64,16 +68,14 @@ class ExitMetrics:
         photo_count: The photos.
         specimen_count: Independent ones.
         share: Of all photos.
-        has_own_meaning: Whether its confidences were fitted on photos that stop there.
-        heads: Metrics, in the task's order.
-        assurances: What bands and sets keep.
+        heads: Metrics, in the task's order; nothing if fewer than `LEAST_MEASURED` specimens are there.
+        assurances: What bands and sets keep; nothing then.
     """
 
     tier: str
     photo_count: int
     specimen_count: int
     share: Estimate
-    has_own_meaning: bool
     heads: tuple[HeadMetrics, ...]
     assurances: tuple[AssuranceMetrics, ...]
 
@@ -142,7 +144,7 @@ async def verify_release(plan: ReleasePlan) -> VerifiedRelease:
     verified = measure_release(plan, tiers, solved, outputs, photos)
     record = StepRecord.make(
         STEP,
-        inputs={tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, solved.tiers, strict=True)},
+        inputs=_inputs(plan, solved),
         outputs=(),
         facts=_facts(verified),
         command=plan.command(STEP),
@@ -153,7 +155,7 @@ async def verify_release(plan: ReleasePlan) -> VerifiedRelease:
 
 
 def read_verified_release(plan: ReleasePlan) -> VerifiedRelease:
-    """Reads what `verify_release` left for these very engines.
+    """Reads what `verify_release` left for these very engines and this very cascade.
 
     Raises:
         StepMissingError: It left nothing, or something else.
@@ -161,8 +163,8 @@ def read_verified_release(plan: ReleasePlan) -> VerifiedRelease:
     """
     solved = read_solved(plan)
     record = StepRecord.read(plan.work_folder, STEP, command=plan.command(STEP))
-    for tier, each in zip(plan.tier_ids, solved.tiers, strict=True):
-        record.require_input(tier, each.engine.sha256, command=plan.command(STEP))
+    for name, sha256 in _inputs(plan, solved).items():
+        record.require_input(name, sha256, command=plan.command(STEP))
     facts = record.facts
     verified = VerifiedRelease(
         tiers=tuple(read_verified(each) for each in plan.tiers),
@@ -176,6 +178,16 @@ def read_verified_release(plan: ReleasePlan) -> VerifiedRelease:
     )
     require_passed(verified)
     return verified
+
+
+def _inputs(plan: ReleasePlan, solved: SolvedCascade) -> dict[str, str]:
+    engines = {tier: each.engine.sha256 for tier, each in zip(plan.tier_ids, solved.tiers, strict=True)}
+    return {**engines, "cascade": file_sha256(solved_path(plan))}
+
+
+def verified_path(plan: ReleasePlan) -> Path:
+    """Where `verify_release` leaves its record."""
+    return plan.work_folder / f"{STEP}.json"
 
 
 def require_passed(verified: VerifiedRelease) -> None:
@@ -221,9 +233,7 @@ def measure_release(
     for place, tier in enumerate(plan.tier_ids):
         here = stops == place
         meaning = solved.meaning(place, tier)
-        # Without a meaning of its own exit, a tier speaks alone.
-        words = said[place] if tier in solved.meanings_at_exit else outputs[place]
-        probabilities = words.taken(here).calibrated(meaning.calibrators)
+        probabilities = said[place].taken(here).calibrated(meaning.calibrators)
         for head, each in probabilities.items():
             served[head][here] = each
             raw[head][here] = _raw_probabilities(plan.task.head(head), outputs[place].logits[head][here])
@@ -258,12 +268,14 @@ def _exit(
     place: int,
 ) -> ExitMetrics:
     chosen = photos.taken(here)
+    specimens = len(np.unique(chosen.groups))
+    if specimens < LEAST_MEASURED:
+        return ExitMetrics(tier, int(here.sum()), specimens, share_of(here, photos.groups), (), ())
     return ExitMetrics(
         tier=tier,
         photo_count=int(here.sum()),
-        specimen_count=len(np.unique(chosen.groups)),
+        specimen_count=specimens,
         share=share_of(here, photos.groups),
-        has_own_meaning=tier in solved.meanings_at_exit,
         heads=measure(plan.task, probabilities, chosen, parts=len(plan.tiers)),
         assurances=measure_assurances(plan.task, probabilities, solved.meaning(place, tier).assurances, chosen),
     )

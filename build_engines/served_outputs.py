@@ -43,14 +43,14 @@ class ServedOutputs:
     Attributes:
         engine_sha256: The engine.
         photos_sha256: The list of photos, in whose order the arrays are.
-        logits: By head id, [photo_count, label_count] float32. Raw engine outputs.
+        logits: By head id, [photo_count, label_count]. Raw engine outputs, float32; of fused tiers float64 scores.
         feature_distances: [photo_count] float32.
         logit_variances: [photo_count] float32.
     """
 
     engine_sha256: str
     photos_sha256: str
-    logits: dict[str, npt.NDArray[np.float32]]
+    logits: dict[str, npt.NDArray[np.float32] | npt.NDArray[np.float64]]
     feature_distances: npt.NDArray[np.float32]
     logit_variances: npt.NDArray[np.float32]
 

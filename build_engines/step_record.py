@@ -101,6 +101,11 @@ class StepRecord(BaseModel):
         if self.inputs.get(name) != sha256:
             raise StepMissingError(self.step, why=f"it was done on another {name}", command=command)
 
+    def require_command(self, command: str) -> None:
+        """Raises StepMissingError unless the step was done by this very command."""
+        if self.command != command:
+            raise StepMissingError(self.step, why=f"it was done by {self.command}", command=command)
+
 
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file, 64 hexadecimal digits."""

@@ -115,10 +115,18 @@ class TierSection(RecipeSection):
     demo: NetworkSection
     production: NetworkSection
     training: TierTrainingSection = TierTrainingSection()
+    production_training: TierTrainingSection = Field(
+        default=TierTrainingSection(), description="What the production variant does differently again."
+    )
 
     def network(self, variant: Variant) -> NetworkSection:
         """Returns the architecture of one variant."""
         return self.demo if variant == "demo" else self.production
+
+    def recipe(self, usual: "TrainingSection", variant: Variant) -> "TrainingSection":
+        """Returns the recipe of one variant, given that of the task."""
+        own = usual.overlaid(self.training)
+        return own.overlaid(self.production_training) if variant == "production" else own
 
 
 ClassBalance = Literal["none", "inverse", "effective_number"]

@@ -54,7 +54,7 @@ class RunRequest:
         epochs = 1 if self.dry_run else self.epochs
         stages = None if epochs is None else (StageSection(epochs=epochs),)
         own = {"seed": self.seed, "stages": stages, "start_from": self.start_from}
-        recipe = self.task.recipe(self.tier)
+        recipe = self.task.recipe(self.tier, self.variant)
         return recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 

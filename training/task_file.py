@@ -27,7 +27,7 @@ from training.errors import (
     UnknownTaskFileError,
     UnknownTierSectionError,
 )
-from training.recipe import GatesSection, TierSection, TrainingSection
+from training.recipe import GatesSection, TierSection, TrainingSection, Variant
 from training.renderers.parameters import RendererParameters
 from training.renderers.registry import RENDERERS
 
@@ -191,13 +191,13 @@ class TaskFile(Section):
             raise UnknownTierSectionError(tier_id, known=tuple(self.tiers))
         return self.tiers[tier_id]
 
-    def recipe(self, tier_id: str) -> TrainingSection:
+    def recipe(self, tier_id: str, variant: Variant = "demo") -> TrainingSection:
         """Returns the recipe of a tier.
 
         Raises:
             UnknownTierSectionError: The task has none of this id.
         """
-        return self.training.overlaid(self.tier(tier_id).training)
+        return self.tier(tier_id).recipe(self.training, variant)
 
     def difficulty_of(self, head_id: str) -> DifficultySection | None:
         """Returns how hard a head must be; None for one that is neither gated nor limited here."""

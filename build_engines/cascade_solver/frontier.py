@@ -21,6 +21,8 @@ IndexArray = npt.NDArray[np.int64]
 _KEPT_PREFIXES = 400
 _MOST_LEVELS = 200
 """Of one head's thresholds at one tier: finer ones would tell noise apart."""
+_SLACK = 1e-9
+"""Thresholds lie on this grid, between half and one and a half steps below a confidence that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,19 @@ def _stages(evidence: CascadeEvidence, promise: Promise, *, policies_per_tier: i
 def _candidates(confidences: DoubleArray, count: int) -> tuple[tuple[float, ...], ...]:
     """Returns about `count` thresholds by head, at quantiles of [head_count, item_count] confidences; never last."""
     levels = min(max(2, round(count ** (1.0 / len(confidences))) - 1), _MOST_LEVELS)
-    per_head = [np.unique(np.quantile(each, np.linspace(0.0, 1.0, levels), method="higher")) for each in confidences]
+    shares = np.linspace(0.0, 1.0, levels)
+    per_head = [np.unique(_just_below(np.quantile(each, shares, method="higher"))) for each in confidences]
     grid = itertools.product(*(map(float, each) for each in per_head))
     return (*grid, (NEVER,) * len(confidences))
+
+
+def _just_below(confidences: DoubleArray) -> DoubleArray:
+    """Returns thresholds that these confidences reach with room to spare: a server may compute their last digits else.
+
+    Args:
+        confidences: [count] float64 in (0, 1].
+    """
+    return np.maximum(np.floor(confidences / _SLACK - 0.5) * _SLACK, 0.0)
 
 
 def _stage_costs(beginnings: _Beginnings, stage: _Stage, *, may_skip: bool) -> DoubleArray:

@@ -1,5 +1,6 @@
 """Fusing tiers: one posterior over all tiers that have answered so far, for a task that chooses it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +42,18 @@ class TierFusion:
         Returns:
             [tier_count, item_count, label_count] float64 in [0, 1], summing to 1 along the last axis.
         """
-        logarithms = np.log(probabilities)
-        pooled = [np.tensordot(each, logarithms[: len(each)], axes=1) for each in self.weights]
+        pooled = [pool_tiers(each, probabilities[: len(each)]) for each in self.weights]
         return np.asarray(special.softmax(np.array(pooled), axis=-1), dtype=np.float64)
+
+
+def pool_tiers(weights: Sequence[float], probabilities: DoubleArray) -> DoubleArray:
+    """Returns [item_count, label_count] float64: the weighted sums of log-probabilities.
+
+    Args:
+        weights: One a tier so far.
+        probabilities: [tier_count, item_count, label_count] float64 in (0, 1).
+    """
+    return np.asarray(np.tensordot(weights, np.log(probabilities), axes=1), dtype=np.float64)
 
 
 def fit_tier_fusion(probabilities: DoubleArray, labels: IndexArray) -> TierFusion:

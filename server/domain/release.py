@@ -163,6 +163,9 @@ class Release:
             findings.append(f"a tier occurs twice in {self.tier_ids}")
         for place, tier in enumerate(self.tiers):
             findings += [f"tier {tier.tier} {each}" for each in tier.findings_for(self.task, place=place)]
+            may_answer = tier.may_stop or place == len(self.tiers) - 1
+            if tier.fusion and tier.meaning_at_exit is None and may_answer:
+                findings.append(f"tier {tier.tier} is fused, and what that means at its exit is missing")
         return findings
 
     @property

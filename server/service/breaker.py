@@ -26,7 +26,11 @@ class BreakerLimits:
 
 
 class Breaker:
-    """Whoever is allowed in reports back: `succeed`, `fail`, or `abandon` if nothing was learnt."""
+    """Whoever is let in gets a ticket and reports back with it: `succeed`, `fail`, or `abandon` if nothing was learnt.
+
+    Tickets from before the breaker opened, or before the last scout went in, are out of date: what their holders saw
+    is no news.
+    """
 
     def __init__(self, limits: BreakerLimits, clock: Clock) -> None:
         """Begins closed: everybody may pass."""
@@ -36,40 +40,45 @@ class Breaker:
         self._pause_s = limits.first_pause_s
         self._open_until_s: float | None = None
         self._scouting = False
+        self._ticket = 1
 
     @property
     def is_open(self) -> bool:
         """Whether the tier is given up for now."""
         return self._open_until_s is not None
 
-    def allow(self) -> bool:
-        """Whether somebody may pass; when the pause is over, one scout at a time may."""
-        if self._open_until_s is None:
-            return True
-        if self._scouting or self._clock.monotonic_s() < self._open_until_s:
-            return False
-        self._scouting = True
-        return True
+    def let_in(self) -> int | None:
+        """Returns a ticket, or None if nobody may pass now; when the pause is over, one scout at a time may."""
+        if self._open_until_s is not None:
+            if self._scouting or self._clock.monotonic_s() < self._open_until_s:
+                return None
+            self._scouting = True
+            self._ticket += 1
+        return self._ticket
 
-    def succeed(self) -> None:
+    def succeed(self, ticket: int) -> None:
         """Somebody came through: everybody may pass again."""
+        if ticket != self._ticket:
+            return
         self._failures = 0
         self._pause_s = self._limits.first_pause_s
         self._open_until_s = None
         self._scouting = False
 
-    def fail(self) -> None:
+    def fail(self, ticket: int) -> None:
         """Somebody did not come through."""
+        if ticket != self._ticket:
+            return
         self._failures += 1
         if self._open_until_s is not None:
-            if not self._scouting:  # sent before the breaker opened
-                return
             self._pause_s = min(2 * self._pause_s, self._limits.longest_pause_s)
         elif self._failures < self._limits.failures:
             return
         self._open_until_s = self._clock.monotonic_s() + self._pause_s
         self._scouting = False
+        self._ticket += 1
 
-    def abandon(self) -> None:
+    def abandon(self, ticket: int) -> None:
         """Somebody turned back: nothing is known."""
-        self._scouting = False
+        if ticket == self._ticket:
+            self._scouting = False

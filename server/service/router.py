@@ -209,9 +209,11 @@ class Router:
 
         with self._tracer.step(f"tier {tier.tier}"):
             raw = await (runner.escalate if said else runner.run)(infer, deadline)
-        said.append((tier, raw))
-        confidences = confidences_to_decide(plan.release.task, tier, raw, fuse(said) if plan.is_own else {})
+        so_far = [*said, (tier, raw)]
+        confidences = confidences_to_decide(plan.release.task, tier, raw, fuse(so_far) if plan.is_own else {})
         decision = decide(plan.release, tier, request.policy, confidences)
+        # Only now: what cannot be given a meaning was not said.
+        said.append((tier, raw))
         return decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
 
     def _runner_of(self, tier: TierRelease) -> TierRunner:
@@ -225,7 +227,7 @@ class Router:
 def _answer(plan: _Plan, said: _Said, *, is_own_exit: bool) -> TierAnswer:
     """Returns what the last tier's word means: on the release's own path, together with that of those before it."""
     tier, raw = said[-1]
-    fused = fuse(said) if is_own_exit and tier.meaning_at_exit is not None else {}
+    fused = fuse(said) if is_own_exit else {}
     return answer_tier(plan.release.task, tier.meaning_of(is_own_exit=is_own_exit), raw, plan.needed_heads, fused)
 
 

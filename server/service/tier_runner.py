@@ -96,32 +96,33 @@ class TierRunner:
         remaining_s = deadline.remaining_s() - self._limits.answer_reserve_s
         if remaining_s <= (self._latency.quantile_s(0.95) or 0.0):
             raise DeadlineExpiredError(f"tier {self.name} would take longer than the time that is left")
-        if not self._breaker.allow():
+        ticket = self._breaker.let_in()
+        if ticket is None:
             raise BackendUnavailableError(f"tier {self.name} is given up for a while")
         usual_s = self._latency.usual_s()
         patience_s = self._patience_s(usual_s)
         try:
             raw = await self._run(infer, min(remaining_s, patience_s))
         except (OverloadedError, PhotoRefusedError):
-            self._breaker.abandon()
+            self._breaker.abandon(ticket)
             raise
         except DeadlineExpiredError as error:
             if remaining_s > patience_s:
-                self._breaker.fail()
+                self._breaker.fail(ticket)
                 raise BackendUnavailableError(f"tier {self.name} takes longer than it should") from error
             if usual_s is not None and remaining_s > self._limits.suspicion * usual_s:
                 # Else callers in a hurry would send their photos to a dead tier for ever.
-                self._breaker.fail()
+                self._breaker.fail(ticket)
             else:
-                self._breaker.abandon()
+                self._breaker.abandon(ticket)
             raise
         except Exception:
-            self._breaker.fail()
+            self._breaker.fail(ticket)
             raise
         except BaseException:
-            self._breaker.abandon()
+            self._breaker.abandon(ticket)
             raise
-        self._breaker.succeed()
+        self._breaker.succeed(ticket)
         return raw
 
     def _patience_s(self, usual_s: float | None) -> float:

@@ -93,28 +93,35 @@ class BatchingEngines:
             timer.cancel()
             if passenger.call is not None:
                 passenger.call.cancel_if_deserted()
-            else:
+            elif passenger in lane.waiting:
                 lane.waiting.remove(passenger)
 
     def _end_call(self, lane: "_Lane") -> None:
         """Gives the call to those who wait; forgets the lane if nobody does."""
         lane.calls -= 1
-        while lane.waiting and lane.calls < self._limits.calls:
+        while lane.calls < self._limits.calls and (boarded := self._board(lane)):
             lane.calls += 1
-            call = _Call(self._board(lane))
+            call = _Call(boarded)
             for passenger in call.passengers:
                 passenger.call = call
             # In the context of the first passenger: a trace of the call is a trace of its request.
-            call.task = call.passengers[0].context.run(asyncio.create_task, self._send_together(lane, call))
+            call.task = boarded[0].context.run(asyncio.create_task, self._send_together(lane, call))
+            # Not in the task itself: one that is cancelled before it starts never runs a line of its own.
+            call.task.add_done_callback(lambda _: self._end_call(lane))
         if not lane.calls:
             del self._lanes[lane.engine.model, lane.heads, lane.with_attention]
 
     def _board(self, lane: "_Lane") -> list["_Passenger"]:
-        boarded = [lane.waiting.popleft()]
-        room = self._limits.photo_bytes - len(boarded[0].photo)
-        while lane.waiting and len(boarded) < self._limits.photos and len(lane.waiting[0].photo) <= room:
-            room -= len(lane.waiting[0].photo)
-            boarded.append(lane.waiting.popleft())
+        """Takes those who leave together off the queue; who has given up in the meantime stays behind."""
+        boarded: list[_Passenger] = []
+        room = self._limits.photo_bytes
+        while lane.waiting and len(boarded) < self._limits.photos:
+            if not lane.waiting[0].answer.done():
+                if boarded and len(lane.waiting[0].photo) > room:
+                    break
+                room -= len(lane.waiting[0].photo)
+                boarded.append(lane.waiting[0])
+            lane.waiting.popleft()
         return boarded
 
     async def _send_together(self, lane: "_Lane", call: "_Call") -> None:
@@ -123,8 +130,6 @@ class BatchingEngines:
         except Exception as error:  # noqa: BLE001 -- the passengers raise it
             for passenger in call.passengers:
                 passenger.fail(error)
-        finally:
-            self._end_call(lane)
 
     async def _answer(self, lane: "_Lane", passengers: Sequence["_Passenger"]) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -51,6 +51,15 @@ class Sensor:
         """Whether the upright picture is taller than wide."""
         return self.orientation in {6, 8}
 
+    def held(self, size_px: tuple[int, int]) -> tuple[int, int]:
+        """Returns a scene's width and height as the phone is held.
+
+        Args:
+            size_px: Its long and its short side.
+        """
+        long_side, short_side = size_px
+        return (short_side, long_side) if self.portrait else (long_side, short_side)
+
 
 def draw_sensor(output: OutputParameters, *, rng: np.random.Generator) -> Sensor:
     """Draws phone, orientation and size."""

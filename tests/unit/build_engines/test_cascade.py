@@ -1,11 +1,12 @@
 """From the outputs of two tiers to thresholds with a promise, and to confidences that hold where photos stop."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import TASK
+from builders import TASK, make_tier
 
 from build_engines.calibrate import CalibratedEngine, fit_calibrators, fit_meaning
 from build_engines.cascade import SolvedCascade, solve_on
@@ -24,14 +25,19 @@ from build_engines.errors import MixedTiersError, PromiseOutOfReachError
 from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
 from build_engines.served_outputs import ServedOutputs
+from server.domain.fusion import fuse
+from server.domain.prediction import RawPrediction
 
 TIERS = ("fast", "full")
 COSTS = {"fast": 1.0, "full": 10.0}
 NOISE = {"fast": 2.0, "full": 0.7}
+NEAR_NOISE = {"fast": 1.6, "full": 1.0}
+"""Of tiers that are worth asking together."""
 SHA = {tier: sha256(tier.encode()).hexdigest() for tier in TIERS}
 LIST = "0" * 64
 COUNT = 9_000
 PROMISE = GapPromise(0.03, 0.1)
+NEAR_PROMISE = GapPromise(0.01, 0.1)
 
 
 def world(seed: int, *, noise: dict[str, float] | None = None) -> tuple[list[ServedOutputs], HeldOutPhotos]:
@@ -72,6 +78,12 @@ def solved_in(
 def solved() -> SolvedCascade:
     """The cascade of one world."""
     return solved_in(world(1))
+
+
+@pytest.fixture(scope="module")
+def together() -> SolvedCascade:
+    """The cascade of a world whose tiers answer together."""
+    return solved_in(world(1, noise=NEAR_NOISE), NEAR_PROMISE, fuse=True)
 
 
 def stops_in(solved: SolvedCascade, outputs: list[ServedOutputs], photos: HeldOutPhotos) -> np.ndarray:
@@ -127,16 +139,15 @@ def test_labels_are_those_that_the_promise_was_tested_with(solved: SolvedCascade
             assert np.array_equal(reported.argmax(axis=1), decided.argmax(axis=1))
 
 
-def test_tiers_that_answer_together_beat_the_strongest_alone() -> None:
+def test_tiers_that_answer_together_beat_the_strongest_alone(together: SolvedCascade) -> None:
     """Fused, a world costs less, the strongest tier is more often right, and confidences hold at each exit."""
-    noise, promise = {"fast": 1.6, "full": 1.0}, GapPromise(0.01, 0.1)
-    alone, together = (solved_in(world(1, noise=noise), promise, fuse=each) for each in (False, True))
+    alone = solved_in(world(1, noise=NEAR_NOISE), NEAR_PROMISE)
     assert alone.promise is not None
     assert together.promise is not None
     assert together.promise.basis is Basis.TESTED
     assert together.promise.cost_ms < 0.9 * alone.promise.cost_ms
     assert together.fusions["fast"] == {"kind": (1.0,), "grade": (1.0,)}
-    outputs, photos = world(2, noise=noise)
+    outputs, photos = world(2, noise=NEAR_NOISE)
     stops = stops_in(together, outputs, photos)
     said = fused_outputs(TIERS, together.deciders, together.fusions, outputs)
     for head in TASK.decision_heads:
@@ -148,6 +159,37 @@ def test_tiers_that_answer_together_beat_the_strongest_alone() -> None:
             served = together.meanings_at_exit[tier].calibrators[head].calibrate(said[place].logits[head][here])
             right = served.argmax(axis=1) == labels[here]
             assert abs(served.max(axis=1).mean() - right.mean()) < 0.02
+
+
+def test_the_gateway_fuses_what_the_promise_was_tested_on(together: SolvedCascade) -> None:
+    """Photo by photo, the gateway's few floats are the builder's arrays."""
+    outputs, _ = world(2, noise=NEAR_NOISE)
+    said = fused_outputs(TIERS, together.deciders, together.fusions, outputs)
+    tiers = [
+        replace(make_tier(tier), deciders=together.deciders[tier], fusion=together.fusions[tier]) for tier in TIERS
+    ]
+    for photo in range(0, COUNT, COUNT // 40):
+        raw = [RawPrediction({head: each[photo] for head, each in own.logits.items()}, 3.0, 0.1) for own in outputs]
+        for place in range(len(TIERS)):
+            scores = fuse(list(zip(tiers, raw, strict=True))[: place + 1])
+            assert set(scores) == set(TASK.decision_heads)
+            for head, each in scores.items():
+                assert each == pytest.approx(said[place].logits[head][photo].tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+def test_where_few_photos_stop_labels_are_those_of_the_promise(fuse: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Too few to fit confidences on: these are fitted on any photo, and still no label changes."""
+    monkeypatch.setattr("build_engines.cascade.LEAST_EXIT_SPECIMENS", COUNT)
+    solved = solved_in(world(1, noise=NEAR_NOISE), fuse=fuse)
+    outputs, _ = world(4, noise=NEAR_NOISE)
+    said = fused_outputs(TIERS, solved.deciders, solved.fusions, outputs)
+    for place, tier in enumerate(TIERS):
+        for head in TASK.decision_heads:
+            scores = said[place].logits[head]
+            decided = scores if fuse else solved.deciders[tier][head].calibrate(scores)
+            reported = solved.meanings_at_exit[tier].calibrators[head].calibrate(scores)
+            assert np.array_equal(reported.argmax(axis=1), decided.argmax(axis=1))
 
 
 def test_a_bypass_fuses_nothing() -> None:

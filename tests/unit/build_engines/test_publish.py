@@ -11,7 +11,7 @@ from small_build import outputs_without_triton
 
 from build_engines.calibrate import calibrate, fit_calibrators, read_calibrated
 from build_engines.cascade import _facts as solved_facts
-from build_engines.cascade import solve_on
+from build_engines.cascade import solve_on, solved_path
 from build_engines.cascade_solver import GapPromise
 from build_engines.checkpoint import read_held_out
 from build_engines.compile import CompiledEngine
@@ -23,7 +23,7 @@ from build_engines.report import report
 from build_engines.served_answers import VerifiedRelease, measure_release, read_verified_release
 from build_engines.served_answers import _facts as release_facts
 from build_engines.served_outputs import ServedOutputs, outputs_path
-from build_engines.step_record import StepRecord
+from build_engines.step_record import StepRecord, file_sha256
 from build_engines.verify import STEP, VerifiedEngine, choose_known_photo, measured_engine
 from build_engines.verify import _facts as engine_facts
 from server.adapters.release_files import load_release
@@ -82,15 +82,23 @@ def record(plan: ReleasePlan, released: VerifiedRelease) -> None:
     [tier], [verified] = plan.tiers, released.tiers
     engine = verified.calibrated.engine.sha256
     write(tier.work_folder, STEP, {"engine": engine}, engine_facts(verified), (verified.known_photo,))
-    write(plan.work_folder, "cascade", {"fast": engine}, solved_facts(released.solved))
-    write(plan.work_folder, STEP, {"fast": engine}, release_facts(released))
+    solved = solved_facts(released.solved)
+    write(plan.work_folder, "cascade", {"fast": engine}, solved, command=plan.command("calibrate"))
+    inputs = {"fast": engine, "cascade": file_sha256(solved_path(plan))}
+    write(plan.work_folder, STEP, inputs, release_facts(released))
 
 
 def write(
-    folder: Path, step: str, inputs: dict[str, str], facts: dict[str, object], outputs: tuple[Path, ...] = ()
+    folder: Path,
+    step: str,
+    inputs: dict[str, str],
+    facts: dict[str, object],
+    outputs: tuple[Path, ...] = (),
+    *,
+    command: str = "again",
 ) -> None:
     """Writes a step's record."""
-    StepRecord.make(step, inputs=inputs, outputs=outputs, facts=facts, command="again", duration_s=0).write(folder)
+    StepRecord.make(step, inputs=inputs, outputs=outputs, facts=facts, command=command, duration_s=0).write(folder)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -109,6 +117,16 @@ def test_a_published_release_is_served_as_verified(ready: ReleasePlan, verified:
     assert tier.known_answer == verified.known_answer
     assert all(threshold > 1 for threshold in tier.thresholds.values())
     assert (ready.model_repository / tier.engine.path).read_bytes() == ready.tiers[0].engine_path.read_bytes()
+
+
+def test_what_was_verified_is_what_is_published(ready: ReleasePlan) -> None:
+    """Thresholds that were solved anew, or for another promise, do not go out under old gates and an old page."""
+    record = StepRecord.read(ready.work_folder, "cascade", command="")
+    with pytest.raises(StepMissingError, match="it was done by"):
+        publish(replace(ready, promise=GapPromise(0.1, 0.1)))
+    record.model_copy(update={"duration_s": 7.0}).write(ready.work_folder)
+    with pytest.raises(StepMissingError, match="it was done on another cascade"):
+        publish(ready)
 
 
 def test_a_release_holds_its_report_and_pictures(ready: ReleasePlan) -> None:

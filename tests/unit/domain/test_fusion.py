@@ -47,7 +47,13 @@ def fused_release(**fusion: tuple[float, ...]) -> Release:
     """A release of two tiers, of which the first can never stop and the second fuses so."""
     never = dict.fromkeys(TASK.decision_heads, 1.01)
     first, second = make_tier("fast", thresholds=never), make_tier("full", thresholds=never)
-    return Release(TASK, 1, (first, replace(second, fusion=fusion)))
+    return Release(TASK, 1, (first, replace(second, fusion=fusion, meaning_at_exit=second.meaning)))
+
+
+def test_fused_answers_need_a_meaning() -> None:
+    """The calibrators of a tier alone say nothing of what it says together with others."""
+    with pytest.raises(ReleaseRefusedError, match="tier fast is fused, and what that means at its exit is missing"):
+        Release(TASK, 1, (replace(make_tier("fast"), fusion={"kind": (1.0,)}),))
 
 
 def test_no_tier_is_passed_over_whose_word_is_wanted() -> None:

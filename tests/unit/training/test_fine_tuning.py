@@ -13,6 +13,7 @@ from training.earlier_weights import NoCommonWeightsError, load_backbone
 from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
 from training.model import InspectionNetwork
 from training.recipe import FineTuningMethod, FineTuningSection, NetworkSection, StageSection
+from training.task_file import load_task_file
 from training.train import RunRequest, RunResult, train
 
 PHOTOS = {"train": 32, "val_select": 8, "val_calib": 4, "val_test": 4}
@@ -100,6 +101,23 @@ def test_a_convolutional_backbone_is_adapted_by_ia3_alone() -> None:
             weight.data *= 1.1
     photos = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
     assert torch.allclose(plain_network(adapted)(photos).embedding, adapted(photos).embedding, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_adapters_train_at_most_a_twentieth_of_the_roadwork_vit(method: FineTuningMethod) -> None:
+    """Heads and all; the smallest network of the task has the largest share."""
+    task = load_task_file("roadwork")
+    tier = task.tier("fast")
+    vit = build_network(tier.production.model_copy(update={"pretrained": False}), task.to_domain())
+    asked = tier.recipe(task.training, "production").fine_tuning.model_copy(update={"method": method})
+    assert prepare_fine_tuning(vit, asked, steps=100).share <= 0.05
+
+
+def test_only_the_production_variant_of_roadwork_has_adapters() -> None:
+    """A tier's variants may be trained differently: the small convolutional networks of the demo learn whole."""
+    task = load_task_file("roadwork")
+    methods = {variant: task.recipe("full", variant).fine_tuning.method for variant in ("demo", "production")}
+    assert methods == {"demo": "full", "production": "adalora"}
 
 
 def test_modules_are_chosen_by_the_ends_of_their_names() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_dataset import SIZE_PX, small_task, write_small_dataset
+from torch._dynamo.utils import counters
 
 from training.checkpoint import CheckpointMissingError, latest_run, load_network, read_checkpoint
 from training.errors import OtherNetworkError
@@ -109,6 +110,7 @@ def test_the_same_seed_gives_the_same_weights(data_folder: Path, finished: RunRe
 
 def test_compiled_steps_train_the_same_network(data_folder: Path, finished: RunResult, tmp_path: Path) -> None:
     """Compiled, a run ends within rounding of where it ends uncompiled, and twice in the same weights."""
+    graphs_before = counters["stats"]["unique_graphs"]
     task = small_task(epochs=2)
     compiled = task.model_copy(update={"training": task.training.model_copy(update={"compiled": True})})
     plain = load_file(finished.folder / "model.safetensors")
@@ -116,6 +118,7 @@ def test_compiled_steps_train_the_same_network(data_folder: Path, finished: RunR
         load_file(train(replace(request(data_folder, tmp_path / each), task=compiled)).folder / "model.safetensors")
         for each in ("once", "again")
     ]
+    assert counters["stats"]["unique_graphs"] > graphs_before
     assert all(torch.equal(each, ended[1][name]) for name, each in ended[0].items())
     spread = {name: float((each - plain[name]).abs().max()) for name, each in ended[0].items() if "heads" in name}
     assert max(spread.values()) < 0.05, spread
@@ -128,7 +131,9 @@ def test_without_a_compiler_steps_are_not_compiled(
     monkeypatch.setattr("shutil.which", lambda _: None)
     task = small_task(epochs=2)
     compiled = task.model_copy(update={"training": task.training.model_copy(update={"compiled": True})})
+    graphs_before = counters["stats"]["unique_graphs"]
     ended = load_file(train(replace(request(data_folder, tmp_path), task=compiled)).folder / "model.safetensors")
+    assert counters["stats"]["unique_graphs"] == graphs_before
     plain = load_file(finished.folder / "model.safetensors")
     assert all(torch.equal(each, ended[name]) for name, each in plain.items())
 

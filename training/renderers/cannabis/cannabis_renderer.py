@@ -58,8 +58,7 @@ class CannabisRenderer:
         seed = self.parameters.seed
         photo_rng = photo_stream(seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
-        long_side, short_side = self.parameters.output.scene_px
-        size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
+        size = sensor.held(self.parameters.output.scene_px)
         view = draw_view(self.parameters, rng=photo_rng, size=size)
         latents = draw_specimen(self.parameters, specimen_index).latents
         concentrate = latents.home_type in {"hash", "extract"}

@@ -51,8 +51,7 @@ class CropHealthRenderer:
         """Returns the photo that `render` would give if the specimen had these latents."""
         photo_rng = photo_stream(self.parameters.seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
-        long_side, short_side = self.parameters.output.scene_px
-        size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
+        size = sensor.held(self.parameters.output.scene_px)
         view = draw_view(self.parameters, rng=photo_rng, size=size)
         surface = self._paint(latents, view, specimen_index=specimen_index)
         field = draw_field(self._textures, shape=(view.height, view.width), rng=photo_rng)

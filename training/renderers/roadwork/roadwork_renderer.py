@@ -60,8 +60,7 @@ class RoadworkRenderer:
         seed = self.parameters.seed
         photo_rng = photo_stream(seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
-        long_side, short_side = self.parameters.output.scene_px
-        size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
+        size = sensor.held(self.parameters.output.scene_px)
         street = lay_out(latents, parameters=self.parameters, rng=layout_stream(seed, specimen=specimen_index))
         camera = draw_camera(
             self.parameters.camera, size=size, aim_px=street.aim_px, stand_m=street.stand_m, rng=photo_rng

@@ -51,8 +51,7 @@ class SurfaceDefectRenderer:
         seed = self.parameters.seed
         photo_rng = photo_stream(seed, specimen=specimen_index, photo=photo_index)
         sensor = draw_sensor(self.parameters.output, rng=photo_rng)
-        long_side, short_side = self.parameters.output.scene_px
-        size = (short_side, long_side) if sensor.portrait else (long_side, short_side)
+        size = sensor.held(self.parameters.output.scene_px)
         view = draw_bench_view(self.parameters.bench, latents.light, size=size, rng=photo_rng)
         surface = self._paint(latents, view, rng=layout_stream(seed, specimen=specimen_index))
         nothing = [np.zeros_like(surface.shade)] * 3
