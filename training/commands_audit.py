@@ -75,7 +75,7 @@ def audit_command(
         console.print(f"[red]The splits leak:[/red] {findings.leaks[0]}. Import the photos again before you train.")
         raise typer.Exit(1)
     place = "" if data is None else f" --data {data}"
-    console.print(f"Next: [bold]loupe-train train {task}{place}[/bold]")
+    console.print(f"Next: [bold]loupe-train train {task} --tier {task_file.first_tier}{place}[/bold]")
 
 
 def _faults_table(audit: DatasetAudit) -> Table:

@@ -109,7 +109,7 @@ def difficulty(
     if not all(question.passed for question in questions):
         console.print("[red]Out of limits.[/red] Change the parameters before any model is trained, never after.")
         raise typer.Exit(1)
-    console.print(f"Within limits. Next: [bold]loupe-train train {task}[/bold]")
+    console.print(f"Within limits. Next: [bold]loupe-train train {task} --tier {task_file.first_tier}[/bold]")
 
 
 def _difficulty_table(task: TaskFile, *, questions: list[QuestionDifficulty]) -> Table:

@@ -38,7 +38,8 @@ def one_class_command(
     """Fit the density of good photos of the train split, and judge another split by it."""
     console = Console()
     with explained(console):
-        taxonomy = load_task_file(task).to_domain()
+        task_file = load_task_file(task)
+        taxonomy = task_file.to_domain()
         wanted = next((each for each in SPLITS if each == split), None)
         if wanted is None:
             raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}")
@@ -66,7 +67,7 @@ def one_class_command(
     )
     if run is not None:
         console.print("The run's own training may have seen other labels than good ones.")
-    console.print(f"Next: [bold]loupe-train train {task}[/bold]")
+    console.print(f"Next: [bold]loupe-train train {task} --tier {task_file.first_tier}[/bold]")
 
 
 def _features(run: Path | None, task: Task, size_px: int) -> tuple[Features, int]:

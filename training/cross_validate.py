@@ -20,7 +20,7 @@ from training.errors import TrainingError
 from training.group_bootstrap import Estimate, FloatArray, IndexArray, auroc, estimate, group_indices
 from training.photo_data import label_arrays
 from training.report.answers import ask, batches_of, open_some
-from training.task_file import Split
+from training.task_file import Split, TaskFile
 from training.train import RunRequest, train
 
 HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
@@ -142,7 +142,8 @@ def cross_validate(
     """Trains a network a fold, from the beginning, and judges each photo by the one that never saw its specimen.
 
     Args:
-        request: What to train; its dataset's own splits do not matter, and no run folder is left behind.
+        request: What to train; its dataset's own splits do not matter, and no run folder is left behind. A teacher or
+            earlier weights that the task file names are left out; `start_from` of the request itself is not.
         head: A category head; photos without a label of it are left out.
         folds: At least 2.
         on_fold: Called with each finished fold.
@@ -163,7 +164,9 @@ def cross_validate(
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as passing:
             _write_fold(Path(passing), request.data_folder, records, splits)
-            fold = replace(request, data_folder=Path(passing), runs_folder=Path(passing) / "runs")
+            fold = replace(
+                request, task=_untaught(request.task), data_folder=Path(passing), runs_folder=Path(passing) / "runs"
+            )
             _judge(fold, task, head, chances, splits)
         held_out = np.array([each in HELD_OUT for each in splits])
         right = chances[held_out].argmax(axis=1) == labels[held_out]
@@ -173,6 +176,21 @@ def cross_validate(
         finished.append(result)
         on_fold(result)
     return CrossValidation(head, tuple(finished), tuple(records), labels, chances)
+
+
+def _untaught(task: TaskFile) -> TaskFile:
+    """Returns the task with neither a teacher nor earlier weights: both have seen photos that a fold holds out."""
+    alone = {"teacher": None, "start_from": None}
+    tiers = {
+        name: tier.model_copy(
+            update={
+                "training": tier.training.model_copy(update=alone),
+                "production_training": tier.production_training.model_copy(update=alone),
+            }
+        )
+        for name, tier in task.tiers.items()
+    }
+    return task.model_copy(update={"training": task.training.model_copy(update=alone), "tiers": tiers})
 
 
 def _check(records: Sequence[PhotoRecord], labels: IndexArray, head: Head, *, folds: int) -> None:

@@ -42,7 +42,7 @@ def density_classes(labels: dict[str, npt.NDArray[np.int64]], label_counts: dict
 
 
 def fit_density(density: FeatureDensity, embeddings: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]) -> None:
-    """Fits in place. A class without a photo takes the mean of all: it is nobody's nearest for nothing.
+    """Fits in place. A class without a photo takes the mean of one that has some, which changes no distance.
 
     Args:
         density: What to fit.
@@ -58,8 +58,9 @@ def fit_density(density: FeatureDensity, embeddings: npt.NDArray[np.float32], cl
     if len(chosen) < 2 * width:
         raise DensityDataError(photo_count=len(chosen), feature_width=width)
     unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(1e-12)
-    means = np.tile(unit.mean(axis=0), (class_count, 1))
-    for each in np.unique(classes):
+    seen = np.unique(classes)
+    means = np.tile(unit[classes == seen[0]].mean(axis=0), (class_count, 1))
+    for each in seen:
         means[each] = unit[classes == each].mean(axis=0)
     residuals = unit - means[classes]
     covariance = residuals.T @ residuals / len(residuals)

@@ -63,12 +63,12 @@ class RendererParametersChangedError(TrainingError):
 
 
 class ForeignDatasetError(TrainingError):
-    """The folder holds photos that other parameters made."""
+    """The folder holds other photos than those that are to come."""
 
     def __init__(self, folder: Path, *, found: str, wanted: str) -> None:
-        """Keeps the folder and both digests."""
+        """Keeps the folder; says what was found and wanted, e.g. `of parameters <digest>`."""
         super().__init__(
-            f"{folder} holds photos of parameters {found}, not {wanted}.",
+            f"{folder} holds photos {found}, not {wanted}.",
             cure="Delete the folder, or name another with --output.",
         )
         self.folder = folder

@@ -1,6 +1,5 @@
 """Remembers the metrics of every epoch, as plain numbers."""
 
-import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -30,7 +29,6 @@ class History(pl.Callback):
         """Takes back the epochs of an earlier process."""
         self.epochs = list(state_dict["epochs"])
 
-    def best(self, name: str) -> dict[str, float]:
-        """Returns the entry whose metric is least; empty if no epoch has one."""
-        finite = [each for each in self.epochs if math.isfinite(each.get(name, math.nan))]
-        return min(finite, key=lambda each: each[name], default={})
+    def of(self, epoch: int) -> dict[str, float]:
+        """Returns the entry of an epoch; KeyError if it has none."""
+        return {int(each["epoch"]): each for each in self.epochs}[epoch]

@@ -46,7 +46,7 @@ class LossNotFiniteError(TrainingError):
             f"The loss is not finite at step {step} (epoch {epoch}): {', '.join(failed) or 'the sum of its terms'}.",
             cure=(
                 "Lower training.learning_rate or training.gradient_clip, or set mixed_precision = false;"
-                " then train again, or go on from the last good state with --resume."
+                " then train again. --resume would run into it once more."
             ),
         )
         self.epoch = epoch
@@ -165,10 +165,11 @@ class Learner(pl.LightningModule):
         decayed: list[nn.Parameter] = []
         plain: list[nn.Parameter] = []
         is_thawed_later = self.section.fine_tuning.unfreeze_after_epochs is not None
-        for parameter in self.network.parameters():
+        undecayed = undecayed_names(self.network)
+        for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad and not is_thawed_later:
                 continue
-            (decayed if parameter.ndim > 1 else plain).append(parameter)
+            (plain if parameter.ndim <= 1 or name in undecayed else decayed).append(parameter)
         optimiser = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": self.section.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=self.section.learning_rate,
@@ -180,6 +181,20 @@ class Learner(pl.LightningModule):
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=max(1, steps - warmup))
         schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [rising, falling], milestones=[warmup])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def undecayed_names(network: nn.Module) -> set[str]:
+    """Returns the parameters of more than one axis that no decay may pull to 0.
+
+    They are IA3's factors, which change nothing at 1, and what timm names for a backbone, e.g. embeddings of places.
+    """
+    known = {name for name, _ in network.named_parameters()}
+    names = {name for name in known if "ia3_l" in name}
+    for prefix, module in network.named_modules():
+        told = getattr(module, "no_weight_decay", None)
+        if callable(told):
+            names |= {f"{prefix}.{name}" for name in told()}
+    return names & known
 
 
 def _compiled(network: InspectionNetwork) -> Callable[[Tensor], NetworkOutput]:

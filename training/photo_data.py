@@ -41,6 +41,19 @@ class EmptySplitError(TrainingError):
         self.split = split
 
 
+class StrangeLabelsError(TrainingError):
+    """A dataset holds labels that its task does not know any more."""
+
+    def __init__(self, head: str, *, strangers: tuple[str, ...]) -> None:
+        """Keeps the labels."""
+        super().__init__(
+            f"Photos are labelled {', '.join(strangers)}, which head {head} does not have.",
+            cure="Give the label back to the task file, or import the photos anew.",
+        )
+        self.head = head
+        self.strangers = strangers
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoSplit:
     """The photos of one split.
@@ -105,12 +118,19 @@ def records_by_split(folder: Path, *, task_id: str) -> dict[Split, tuple[PhotoRe
 
 
 def label_arrays(records: Sequence[PhotoRecord], task: Task) -> LabelArrays:
-    """Turns labels into arrays; a head that a record does not name is missing there."""
+    """Turns labels into arrays; a head that a record does not name is missing there.
+
+    Raises:
+        StrangeLabelsError: A category's label is none of the task's.
+    """
     arrays: LabelArrays = {}
     for head in task.heads:
         if head.kind is HeadKind.CATEGORY:
             index = {label: place for place, label in enumerate(head.labels)}
             names = [record.labels.get(head.id) for record in records]
+            strangers = {each for each in names if isinstance(each, str)} - set(index)
+            if strangers:
+                raise StrangeLabelsError(head.id, strangers=tuple(sorted(strangers)))
             arrays[head.id] = np.array([index[each] if isinstance(each, str) else -1 for each in names], dtype=np.int64)
         else:
             table = np.full((len(records), len(head.labels)), -1, dtype=np.float32)

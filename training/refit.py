@@ -8,11 +8,10 @@ import torch
 
 from training.checkpoint import HISTORY_NAME, latest_run, load_network, read_checkpoint
 from training.errors import OtherNetworkError
-from training.evaluate import evaluate
 from training.photo_data import open_splits, records_by_split
 from training.progress import Follow, unfollowed
 from training.run_request import RunRequest, RunResult, new_run_folder
-from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, write_checkpoint
+from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
 
 
 def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
@@ -42,11 +41,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         request.data_folder, task, splits=LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
     )
     fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS)
-    metrics = {
-        f"val_{report.head}_{name}": value
-        for report in evaluate(network, splits["val_select"], task)
-        for name, value in report.metrics.items()
-    }
+    metrics = measured(network, splits["val_select"], task, mixed_precision=told.training.mixed_precision)
     folder = new_run_folder(request)
     checkpoint = write_checkpoint(
         folder,

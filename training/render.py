@@ -144,7 +144,13 @@ def _refuse_foreign(folder: Path, *, task: TaskFile) -> None:
     wanted = task.data.parameters_sha256[:12]
     for found in (folder / "chunks").glob("*"):
         if found.name != wanted:
-            raise ForeignDatasetError(folder, found=found.name, wanted=wanted)
+            raise ForeignDatasetError(folder, found=f"of parameters {found.name}", wanted=wanted)
+    summary = folder / SUMMARY_NAME
+    if summary.is_file():
+        told = DatasetSummary.model_validate_json(summary.read_text("utf-8"))
+        if told.source is not None or told.task != task.id:
+            found_there = f"of {told.task} from {told.source or 'its renderer'}"
+            raise ForeignDatasetError(folder, found=found_there, wanted=f"of {task.id} from its renderer")
 
 
 def _write_index(task: TaskFile, *, chunks: list[Chunk], folder: Path, limit: int | None) -> DatasetSummary:

@@ -22,8 +22,9 @@ from training.checkpoint import (
 )
 from training.dataset import PhotoRecord
 from training.density import density_classes, fit_density
+from training.evaluate import evaluate
 from training.model import InspectionNetwork
-from training.photo_data import PhotoSplit, iterate_images
+from training.photo_data import PhotoSplit
 from training.recipe import TrainingSection
 from training.run_request import RunRequest
 from training.task_file import Split
@@ -42,19 +43,24 @@ def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Tas
         network: Its density is fitted in place.
         split: Training photos.
         task: The taxonomy.
-        limit: Looks at about so many photos: a shared covariance needs tens a feature, not all.
+        limit: Looks at so many photos, spread over the split: a shared covariance needs tens a feature, not all.
     """
+    photos = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(np.int64))
     embeddings: list[npt.NDArray[np.float32]] = []
-    seen = 0
     with torch.inference_mode():
-        for images in iterate_images(split, batch_size=_DENSITY_BATCH):
+        for first in range(0, len(photos), _DENSITY_BATCH):
+            images = torch.from_numpy(split.pixels[photos[first : first + _DENSITY_BATCH]])
             embeddings.append(network(images).embedding.numpy())
-            seen += len(images)
-            if seen >= limit:
-                break
-    labels = {head: split.labels[head][:seen].astype(np.int64) for head in task.decision_heads}
+    labels = {head: split.labels[head][photos].astype(np.int64) for head in task.decision_heads}
     counts = {head: len(task.head(head).labels) for head in task.decision_heads}
     fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
+
+
+def measured(network: InspectionNetwork, split: PhotoSplit, task: Task, *, mixed_precision: bool) -> dict[str, float]:
+    """Returns the metrics of a network in the views in which it will serve, named and rounded as the loop does."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+        reports = evaluate(network, split, task)
+    return {f"val_{each.head}_{name}": value for each in reports for name, value in each.metrics.items()}
 
 
 def write_checkpoint(

@@ -199,6 +199,12 @@ class TaskFile(Section):
         """
         return self.tier(tier_id).recipe(self.training, variant)
 
+    @property
+    def first_tier(self) -> str:
+        """The tier to train first: one that has no teacher."""
+        alone = (each for each in self.tiers if self.recipe(each).teacher is None)
+        return next(alone, next(iter(self.tiers)))
+
     def difficulty_of(self, head_id: str) -> DifficultySection | None:
         """Returns how hard a head must be; None for one that is neither gated nor limited here."""
         usual = DifficultySection() if head_id in self.gates.least_accuracies else None

@@ -49,7 +49,7 @@ from training.resume import (
     spent_s,
 )
 from training.run_request import RunRequest, RunResult, new_run_folder
-from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, write_checkpoint
+from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
 from training.served_size import BestAtServedSize, PatienceAtServedSize
 from training.task_file import Split
 from training.teacher import ask_teacher, taught_by
@@ -170,7 +170,7 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
         loop.trainer.fit(learner, loader, judged, ckpt_path=state, weights_only=False)
     with leader_first():
         if is_leader():
-            _seal(folder, request, learner, splits["train"], loop, trained)
+            _seal(folder, request, learner, splits, loop, trained)
     return RunResult(folder, read_checkpoint(folder), loop.callbacks)
 
 
@@ -270,7 +270,12 @@ def _loop(unfinished: Path, request: RunRequest, loader: DataLoader[Batch], call
 
 
 def _seal(
-    folder: Path, request: RunRequest, learner: Learner, split: PhotoSplit, loop: _Loop, trained: TrainedShare
+    folder: Path,
+    request: RunRequest,
+    learner: Learner,
+    splits: Mapping[Split, PhotoSplit],
+    loop: _Loop,
+    trained: TrainedShare,
 ) -> None:
     """Writes the last and the best weights as safetensors, and all that belongs to them; removes what was unfinished.
 
@@ -280,18 +285,23 @@ def _seal(
     state = read_state(unfinished)
     loop.history.load_state_dict(state["callbacks"][loop.history.state_key])
     save_last_weights(_averaged(learner, state), folder, metrics=loop.history.epochs[-1])
-    best = unfinished / BEST_FOLDER / Path(state["callbacks"][loop.best.state_key]["best_model_path"]).name
-    network = _averaged(learner, torch.load(best, weights_only=False, map_location="cpu")).eval()
-    network.views = request.section.views
+    path = unfinished / BEST_FOLDER / Path(state["callbacks"][loop.best.state_key]["best_model_path"]).name
+    best = torch.load(path, weights_only=False, map_location="cpu")
+    network, metrics = _averaged(learner, best).eval(), loop.history.of(best["epoch"])
+    network.views, task = request.section.views, request.task.to_domain()
     limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS
-    fit_feature_density(network, split, request.task.to_domain(), limit=limit)
+    fit_feature_density(network, splits["train"], task, limit=limit)
+    if network.views > 1 and not request.dry_run:
+        # The loop judges in one view.
+        seen = measured(network, splits["val_select"], task, mixed_precision=recipe.mixed_precision)
+        metrics = {"epoch": metrics["epoch"], **seen}
     write_checkpoint(
         folder,
         request,
         network,
-        records_by_split(request.data_folder, task_id=request.task.id),
+        records_by_split(request.data_folder, task_id=task.id),
         history=loop.history.epochs,
-        metrics=loop.history.best(MONITORED),
+        metrics=metrics,
         recipe=recipe,
         duration_s=spent_s(state),
         trained_share=trained.share,

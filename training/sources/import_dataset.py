@@ -140,7 +140,7 @@ def _refuse_foreign(folder: Path, *, task_id: str) -> None:
         told = DatasetSummary.model_validate_json(summary.read_text("utf-8"))
         if told.source is None or told.task != task_id:
             raise ForeignDatasetError(
-                folder, found=f"{told.parameters_sha256[:12]} of {told.task}", wanted=f"an import of {task_id}"
+                folder, found=f"of {told.task} from {told.source or 'its renderer'}", wanted=f"an import of {task_id}"
             )
 
 

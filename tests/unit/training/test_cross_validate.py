@@ -9,6 +9,7 @@ from small_dataset import small_task, write_small_dataset
 
 from training.cross_validate import HELD_OUT, TooFewGroupsError, cross_validate, split_folds
 from training.photo_data import label_arrays
+from training.recipe import TierTrainingSection
 from training.train import RunRequest
 
 FOLDS = 2
@@ -29,9 +30,12 @@ def test_every_specimen_is_held_out_once_and_never_trained_on_then(tmp_path: Pat
 
 
 def test_every_photo_is_judged(tmp_path: Path) -> None:
-    """All folds together say something of every photo, and leave no run behind."""
+    """All folds together say something of every photo, no teacher that saw it helps them, and no run is left behind."""
     write_small_dataset(tmp_path / "data", photos_a_split={"train": 96})
-    request = RunRequest(small_task(epochs=2), "fast", "demo", tmp_path / "data", tmp_path / "runs")
+    task = small_task(epochs=2)
+    tier = task.tier("fast").model_copy(update={"training": TierTrainingSection(teacher="full", start_from="fast")})
+    taught = task.model_copy(update={"tiers": {"fast": tier}})
+    request = RunRequest(taught, "fast", "demo", tmp_path / "data", tmp_path / "runs")
     head = request.task.to_domain().head("product_type")
     told: list[int] = []
     result = cross_validate(request, head=head, folds=FOLDS, on_fold=lambda fold: told.append(fold.number))

@@ -11,9 +11,10 @@ from small_dataset import small_task, write_small_dataset
 from training.checkpoint import build_network, load_network
 from training.earlier_weights import NoCommonWeightsError, load_backbone
 from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
+from training.learner import undecayed_names
 from training.model import InspectionNetwork
 from training.recipe import FineTuningMethod, FineTuningSection, NetworkSection, StageSection
-from training.task_file import load_task_file
+from training.task_file import TASKS_FOLDER, load_task_file
 from training.train import RunRequest, RunResult, train
 
 PHOTOS = {"train": 32, "val_select": 8, "val_calib": 4, "val_test": 4}
@@ -133,16 +134,33 @@ def test_modules_are_chosen_by_the_ends_of_their_names() -> None:
 
 def test_a_frozen_backbone_keeps_its_statistics_until_it_is_thawed(folder: Path) -> None:
     """Neither weights nor batch norm's statistics move while it is frozen; from the epoch of thawing on they do."""
-    start = {name: each.clone() for name, each in network("test_efficientnet").state_dict().items()}
-    frozen = train(request(folder, "test_efficientnet", FineTuningSection(method="frozen_backbone")))
+    earlier = train(request(folder, "test_efficientnet", FineTuningSection())).folder
+    start = backbone_weights(earlier / "model.safetensors")
+    freezing = FineTuningSection(method="frozen_backbone")
+    frozen = train(request(folder, "test_efficientnet", freezing, start_from=str(earlier)))
     kept = backbone_weights(frozen.folder / "last.safetensors")
-    moved = {name for name in kept if "running_mean" in name and bool(kept[name].abs().sum())}
-    assert not moved
-    assert all(kept[name].shape == start[name].shape for name in kept)
+    assert all(torch.equal(kept[name], each) for name, each in start.items())
     thawing = FineTuningSection(method="frozen_backbone", unfreeze_after_epochs=1)
-    thawed = backbone_weights(train(request(folder, "test_efficientnet", thawing)).folder / "last.safetensors")
-    assert any("running_mean" in name and bool(thawed[name].abs().sum()) for name in thawed)
-    assert any(name.endswith("weight") and not torch.equal(thawed[name], kept[name]) for name in thawed)
+    later = train(request(folder, "test_efficientnet", thawing, start_from=str(earlier)))
+    thawed = backbone_weights(later.folder / "last.safetensors")
+    for kind in ("running_mean", "weight"):
+        assert any(name.endswith(kind) and not torch.equal(thawed[name], kept[name]) for name in thawed)
+
+
+def test_no_decay_pulls_at_what_is_neutral_elsewhere() -> None:
+    """IA3's factors change nothing at 1, and a ViT names its embeddings of places."""
+    adapted = network()
+    prepare_fine_tuning(adapted, FineTuningSection(method="ia3"), steps=20)
+    undecayed = undecayed_names(adapted)
+    known = dict(adapted.named_parameters())
+    assert undecayed <= set(known)
+    assert {name for name in known if "ia3_l" in name} < undecayed
+    assert {name.rpartition(".")[2] for name in undecayed if "ia3_l" not in name} == {"pos_embed", "cls_token"}
+
+
+def test_every_task_says_which_tier_comes_first() -> None:
+    """The one that teaches: on a fresh checkout every other would find no teacher."""
+    assert {load_task_file(path.stem).first_tier for path in TASKS_FOLDER.glob("*.toml")} == {"full"}
 
 
 def test_a_run_begins_with_the_backbone_of_an_earlier_one(folder: Path) -> None:

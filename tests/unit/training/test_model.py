@@ -1,5 +1,7 @@
 """The network: shapes, honest normalisation, and what its uncertainty outputs mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from small_dataset import SIZE_PX, small_task
 from training.checkpoint import build_network
 from training.density import DensityDataError, density_classes, fit_density
 from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork
+from training.photo_data import PhotoSplit
+from training.run_sealing import fit_feature_density
 from training.symmetry import SYMMETRIES, turned, turned_back
 from training.task_file import load_task_file
 
@@ -118,6 +122,36 @@ def test_density_measures_mahalanobis_distance_to_the_nearest_class() -> None:
     found = density(torch.from_numpy(stranger)[None])
     assert float(found) == pytest.approx(expected, rel=1e-3)
     assert float(found) > float(density(torch.from_numpy(embeddings)).quantile(0.99))
+
+
+def test_a_class_without_photos_is_nobody_s_nearest() -> None:
+    """Distances are those of the classes that were seen: a stranger does not become familiar for lack of photos."""
+    generator = np.random.default_rng(1)
+    embeddings = generator.normal(1, 1, (400, 3)).astype(np.float32)
+    classes = generator.integers(0, 2, 400)
+    strangers = generator.normal(0, 9, (50, 3)).astype(np.float32)
+    distances = []
+    for class_count in (2, 5):
+        density = FeatureDensity(feature_width=3, class_count=class_count)
+        fit_density(density, embeddings, classes)
+        distances.append(density(torch.from_numpy(strangers)))
+    assert torch.equal(*distances)
+
+
+def test_density_is_fitted_on_photos_of_the_whole_split(
+    network: InspectionNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index sorted by class must not leave the last classes out."""
+    task = small_task().to_domain()
+    count = 600
+    labels = {head.id: np.sort(np.arange(count) % 5) for head in task.heads}
+    split = PhotoSplit((), np.zeros((count, SIZE_PX, SIZE_PX, 3), np.uint8), labels)
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr("training.run_sealing.fit_density", lambda _density, _embeddings, classes: seen.append(classes))
+    records = tuple(range(count))
+    fit_feature_density(network, replace(split, records=records), task, limit=100)  # type: ignore[arg-type]
+    assert len(seen[0]) == 100
+    assert len(np.unique(seen[0])) == 5
 
 
 def test_density_wants_enough_photos() -> None:

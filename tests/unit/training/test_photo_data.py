@@ -15,7 +15,14 @@ from training.augmentation import Augmentation, turn_and_flip
 from training.batch_order import BatchOrder
 from training.dataset import PhotoRecord
 from training.photo_cache import open_prepared_photos
-from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, open_splits, photo_loader
+from training.photo_data import (
+    EmptySplitError,
+    PhotoSplit,
+    StrangeLabelsError,
+    label_arrays,
+    open_splits,
+    photo_loader,
+)
 from training.photo_weights import NothingTrustedError, sampling_weights
 from training.places import SamplingSection
 from training.recipe import AugmentationSection
@@ -83,6 +90,13 @@ def test_a_missing_label_is_below_zero(dataset: tuple[Path, list[PhotoRecord]]) 
     assert arrays["product_type"].tolist() == [-1]
     assert arrays["quality_grade"].tolist() == [2]
     assert arrays["attributes"].tolist() == [[-1.0] * 10]
+
+
+def test_a_label_that_the_task_does_not_know_is_named(dataset: tuple[Path, list[PhotoRecord]]) -> None:
+    """Taken out of the task file after the import: neither a crash without a name nor a wrong index."""
+    record = dataset[1][0].model_copy(update={"labels": {"product_type": "lettuce"}})
+    with pytest.raises(StrangeLabelsError, match="labelled lettuce, which head product_type does not have"):
+        label_arrays([record], TASK)
 
 
 def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:

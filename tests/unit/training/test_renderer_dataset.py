@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training import render as render_module
-from training.dataset import read_records
+from training.dataset import INDEX_NAME, SUMMARY_NAME, read_records
 from training.errors import (
     DatasetMissingError,
     ForeignDatasetError,
@@ -121,6 +121,16 @@ def test_photos_of_other_parameters_are_not_mixed_in(task: TaskFile, tmp_path: P
     (tmp_path / "chunks" / "0123456789ab").mkdir(parents=True)
     with pytest.raises(ForeignDatasetError, match="--output"):
         render_dataset(task, folder=tmp_path, workers=1)
+
+
+def test_imported_photos_are_not_rendered_over(task: TaskFile, tmp_path: Path) -> None:
+    """Index and labels of somebody's own photos survive a render into their folder."""
+    told = render_dataset(task, folder=tmp_path, workers=1, limit=1).model_copy(update={"source": "folder"})
+    (tmp_path / SUMMARY_NAME).write_text(told.model_dump_json(), encoding="utf-8")
+    before = (tmp_path / INDEX_NAME).read_bytes()
+    with pytest.raises(ForeignDatasetError, match="from folder"):
+        render_dataset(task, folder=tmp_path, workers=1)
+    assert (tmp_path / INDEX_NAME).read_bytes() == before
 
 
 def test_a_missing_dataset_names_the_command_that_makes_it(tmp_path: Path) -> None:
