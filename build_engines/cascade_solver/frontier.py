@@ -156,7 +156,8 @@ def _just_below(confidences: DoubleArray) -> DoubleArray:
     Args:
         confidences: [count] float64 in (0, 1].
     """
-    return np.maximum(np.floor(confidences / _SLACK - 0.5) * _SLACK, 0.0)
+    below: DoubleArray = np.maximum(np.floor(confidences / _SLACK - 0.5) * _SLACK, 0.0)
+    return below
 
 
 def _stage_costs(beginnings: _Beginnings, stage: _Stage, *, may_skip: bool) -> DoubleArray:
