@@ -66,7 +66,7 @@ def train_command(
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )
         uri = None if no_mlflow or dry_run else mlflow or local_uri(runs)
-        with progress_bar(console, "Preparing photos") as on_photos, tracked_run(uri, request) as tracker:
+        with progress_bar(console, "Looking at photos") as on_photos, tracked_run(uri, request) as tracker:
             if goes_on:
                 folder = run or latest_unfinished(runs, task_id=task, tier=tier)
                 result = resume(folder, request, on_photos=on_photos, callbacks=tracker.callbacks)
@@ -96,7 +96,7 @@ def refit_command(
             runs_folder=runs,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )
-        with progress_bar(console, "Preparing photos") as on_photos:
+        with progress_bar(console, "Looking at photos") as on_photos:
             result = refit(request, on_photos=on_photos)
         _show_run(console, result, dry_run=False)
 

@@ -14,6 +14,7 @@ from server.domain.task import Head, HeadKind, Task
 from training.learner import head_metrics
 from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit, iterate_images
+from training.progress import Follow, unfollowed
 
 _BATCH = 64
 
@@ -37,19 +38,25 @@ class HeadReport:
     label_accuracies: Mapping[str, float]
 
 
-def evaluate(network: InspectionNetwork, split: PhotoSplit, task: Task) -> tuple[HeadReport, ...]:
+def evaluate(
+    network: InspectionNetwork, split: PhotoSplit, task: Task, *, on_photo: Follow = unfollowed
+) -> tuple[HeadReport, ...]:
     """Reports on every head, in the task's order.
 
     Args:
         network: In evaluation mode.
         split: The photos.
         task: The taxonomy.
+        on_photo: Follows them.
     """
     collected: dict[str, list[Tensor]] = {head.id: [] for head in task.heads}
+    done = 0
     with torch.inference_mode():
         for images in iterate_images(split, batch_size=_BATCH):
             for head, output in network(images).heads.items():
                 collected[head].append(output.effective_logits)
+            done += len(images)
+            on_photo(done, len(split))
     return report_heads({head: torch.cat(each) for head, each in collected.items()}, split, task)
 
 

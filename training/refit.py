@@ -21,7 +21,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
 
     Args:
         request: Which tier; its epochs and seed do not matter.
-        on_photos: Follows the photos while their cache is made.
+        on_photos: Follows the photos while their cache is made, and while the network looks at them.
 
     Raises:
         TrainingError: There is no run, or its network is another one than the task file's in more than its views.
@@ -40,8 +40,9 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     splits = open_splits(
         request.data_folder, task, splits=LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
     )
-    fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS)
-    metrics = measured(network, splits["val_select"], task, mixed_precision=told.training.mixed_precision)
+    fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS, on_photo=on_photos)
+    is_mixed = told.training.mixed_precision
+    metrics = measured(network, splits["val_select"], task, mixed_precision=is_mixed, on_photo=on_photos)
     folder = new_run_folder(request)
     checkpoint = write_checkpoint(
         folder,

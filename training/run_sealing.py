@@ -25,6 +25,7 @@ from training.density import density_classes, fit_density
 from training.evaluate import evaluate
 from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit
+from training.progress import Follow, unfollowed
 from training.recipe import TrainingSection
 from training.run_request import RunRequest
 from training.task_file import Split
@@ -36,7 +37,9 @@ LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
 _DENSITY_BATCH = 16
 
 
-def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int) -> None:
+def fit_feature_density(
+    network: InspectionNetwork, split: PhotoSplit, task: Task, *, limit: int, on_photo: Follow = unfollowed
+) -> None:
     """Fits the feature density of a trained network, over the combinations of the decision heads' labels.
 
     Args:
@@ -44,6 +47,7 @@ def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Tas
         split: Training photos.
         task: The taxonomy.
         limit: Looks at so many photos, spread over the split: a shared covariance needs tens a feature, not all.
+        on_photo: Follows them.
     """
     photos = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(np.int64))
     embeddings: list[npt.NDArray[np.float32]] = []
@@ -51,15 +55,18 @@ def fit_feature_density(network: InspectionNetwork, split: PhotoSplit, task: Tas
         for first in range(0, len(photos), _DENSITY_BATCH):
             images = torch.from_numpy(split.pixels[photos[first : first + _DENSITY_BATCH]])
             embeddings.append(network(images).embedding.numpy())
+            on_photo(first + len(images), len(photos))
     labels = {head: split.labels[head][photos].astype(np.int64) for head in task.decision_heads}
     counts = {head: len(task.head(head).labels) for head in task.decision_heads}
     fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
 
 
-def measured(network: InspectionNetwork, split: PhotoSplit, task: Task, *, mixed_precision: bool) -> dict[str, float]:
+def measured(
+    network: InspectionNetwork, split: PhotoSplit, task: Task, *, mixed_precision: bool, on_photo: Follow = unfollowed
+) -> dict[str, float]:
     """Returns the metrics of a network in the views in which it will serve, named and rounded as the loop does."""
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
-        reports = evaluate(network, split, task)
+        reports = evaluate(network, split, task, on_photo=on_photo)
     return {f"val_{each.head}_{name}": value for each in reports for name, value in each.metrics.items()}
 
 

@@ -70,7 +70,7 @@ def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Seq
 
     Args:
         request: What to train.
-        on_photos: Follows the photos while their cache is made.
+        on_photos: Follows the photos while their cache is made, and while the trained network looks at them.
         callbacks: Join those of the loop.
 
     Raises:
@@ -92,7 +92,7 @@ def resume(
     Args:
         folder: The unfinished run's folder.
         request: Its task and folders; seed, epochs, variant and first weights are the run's own.
-        on_photos: Follows the photos while their cache is made.
+        on_photos: Follows the photos while their cache is made, and while the trained network looks at them.
         callbacks: Join those of the loop.
 
     Raises:
@@ -170,7 +170,7 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
         loop.trainer.fit(learner, loader, judged, ckpt_path=state, weights_only=False)
     with leader_first():
         if is_leader():
-            _seal(folder, request, learner, splits, loop, trained)
+            _seal(folder, request, learner, splits, loop, trained, on_photos)
     return RunResult(folder, read_checkpoint(folder), loop.callbacks)
 
 
@@ -276,6 +276,7 @@ def _seal(
     splits: Mapping[Split, PhotoSplit],
     loop: _Loop,
     trained: TrainedShare,
+    on_photos: Follow,
 ) -> None:
     """Writes the last and the best weights as safetensors, and all that belongs to them; removes what was unfinished.
 
@@ -290,10 +291,11 @@ def _seal(
     network, metrics = _averaged(learner, best).eval(), loop.history.of(best["epoch"])
     network.views, task = request.section.views, request.task.to_domain()
     limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS
-    fit_feature_density(network, splits["train"], task, limit=limit)
+    fit_feature_density(network, splits["train"], task, limit=limit, on_photo=on_photos)
     if network.views > 1 and not request.dry_run:
         # The loop judges in one view.
-        seen = measured(network, splits["val_select"], task, mixed_precision=recipe.mixed_precision)
+        is_mixed = recipe.mixed_precision
+        seen = measured(network, splits["val_select"], task, mixed_precision=is_mixed, on_photo=on_photos)
         metrics = {"epoch": metrics["epoch"], **seen}
     write_checkpoint(
         folder,
