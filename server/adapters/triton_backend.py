@@ -107,8 +107,10 @@ class TritonBackend:
         self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
     ) -> RawPrediction:
         """Runs one engine on one encoded photo; see the port."""
-        if self._engines is None:
+        if self._engines is None or self._supervisor is None:
             raise BackendUnavailableError("Triton is not running")
+        if self._supervisor.distrusts(engine.model):
+            raise BackendUnavailableError(f"{engine.model} gave wrong known answers, and is being mended")
         return await self._engines.infer(engine, photo, heads=heads, with_attention=with_attention, timeout_s=timeout_s)
 
     def _started(self) -> TritonSupervisor | RemoteTriton:

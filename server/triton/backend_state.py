@@ -1,4 +1,4 @@
-"""How a Triton stands, and who is told of it."""
+"""How a Triton stands, which of its models are not to be believed, and who is told of it."""
 
 import enum
 from collections.abc import Callable
@@ -30,11 +30,20 @@ class StateFeed:
         """Begins with nothing proved and nobody listening."""
         self._state = BackendState.STARTING
         self._listeners: list[Listener] = []
+        self._distrusted: set[str] = set()
 
     @property
     def state(self) -> BackendState:
         """How the backend stands."""
         return self._state
+
+    def distrusts(self, model: str) -> bool:
+        """Whether a tier last gave wrong known answers: whatever else it says is not to be served."""
+        return model in self._distrusted
+
+    def judge(self, model: str, *, is_right: bool) -> None:
+        """Keeps whether a tier's known answers were right when it was last asked."""
+        (self._distrusted.discard if is_right else self._distrusted.add)(model)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tells `listener` the state now and at each change, in the event loop; it must not block or raise.

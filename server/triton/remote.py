@@ -18,7 +18,7 @@ from server.triton.client import TritonClient
 from server.triton.errors import ModelLoadError, TritonSetupError
 from server.triton.known_answer import ServedTier, check_tier
 from server.triton.supervisor import SupervisorOptions
-from server.triton.troubles import Silent
+from server.triton.troubles import AnswersWrong, Silent
 
 _LOG = logging.getLogger(__name__)
 _LOAD_TIMEOUT_S = 120.0
@@ -88,6 +88,8 @@ class RemoteTriton(StateFeed):
                 raise ReleaseRefusedError(", ".join(tier.spec.model for tier in tiers), *findings)
             self._tiers |= {tier.spec.model: tier for tier in tiers}
             self._first |= {tier.spec.model for tier in tiers[:1]}
+            for tier in tiers:
+                self.judge(tier.spec.model, is_right=True)
             if self.state is BackendState.STARTING:
                 self.publish(BackendState.SERVING)
 
@@ -135,6 +137,8 @@ class RemoteTriton(StateFeed):
                 await self._load_anew(model)
             elif trouble is not None:
                 _LOG.error("not serving: %s", trouble)
+                if isinstance(trouble, AnswersWrong):
+                    self.judge(model, is_right=False)
                 return False
         return True
 
@@ -158,9 +162,11 @@ class RemoteTriton(StateFeed):
     async def _restore(self, model: str) -> list[str]:
         """Loads and proves a tier again; returns what keeps its release from serving."""
         try:
-            return await self._load_and_check((self._tiers[model],))
+            findings = await self._load_and_check((self._tiers[model],))
         except (LoupeError, ModelLoadError) as error:
             if model in self._first:
                 return [str(error)]
             _LOG.error("serving without %s: %s", model, error)
             return []
+        self.judge(model, is_right=not findings)
+        return findings

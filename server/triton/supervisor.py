@@ -4,7 +4,8 @@
 
 A dead stub, or wrong answers: the step is loaded anew beside the old one. A dead or silent
 Triton, or a reload that does not help: Triton is restarted, ever more slowly, and never given up.
-Nothing serves before its known answers are right.
+Nothing serves before its known answers are right: a tier that gave a wrong one is not believed until
+it gives the right one again.
 
 Every release needs its first tier. A stronger one that is dead or silent is loaded anew as often as
 it takes, and never costs the others a restart: its callers get the weaker answer meanwhile.
@@ -113,6 +114,8 @@ class TritonSupervisor(StateFeed):
                 raise
             self._tiers |= {tier.spec.model: tier for tier in tiers}
             self._first |= {tier.spec.model for tier in tiers[:1]}
+            for tier in tiers:
+                self.judge(tier.spec.model, is_right=True)
             self._watch.extend()
             if self.state is BackendState.STARTING:
                 self.publish(BackendState.SERVING)
@@ -180,6 +183,8 @@ class TritonSupervisor(StateFeed):
     async def _recover(self, trouble: Trouble) -> None:
         """Mends a trouble, however long it takes; the state says so meanwhile."""
         _LOG.error("recovering: %s", trouble)
+        if isinstance(trouble, AnswersWrong):
+            self.judge(trouble.model, is_right=False)
         self._recoveries += 1
         # Stubs tend to die together; one reload mends all.
         steps = _steps_at_fault(trouble) | self._watch.models_with_dead_stubs()
@@ -230,7 +235,9 @@ class TritonSupervisor(StateFeed):
         findings: list[str] = []
         for tier in tiers:
             try:
-                findings += await self._check(tier)
+                found = await self._check(tier)
+                self.judge(tier.spec.model, is_right=not found)
+                findings += found
             except LoupeError as error:
                 if tier.spec.model in self._first:
                     raise

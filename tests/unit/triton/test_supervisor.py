@@ -337,12 +337,15 @@ async def test_a_restart_does_not_wait_for_a_stronger_tier(triton: FakeTriton) -
 
 
 async def test_a_stronger_tier_that_is_wrong_is_not_served_on(triton: FakeTriton) -> None:
-    """A wrong answer is worse than none: nobody is served until it is right."""
+    """A wrong answer is worse than none: the tier is not believed, and the state says so, until it is right."""
     async with supervising(triton, TIER, STRONGER, canary_interval_s=0.01) as supervisor:
         triton.answers_of = {STRONGER.spec.model: WRONG}
         await reached(supervisor, BackendState.RECOVERING)
+        assert supervisor.distrusts(STRONGER.spec.model)
+        assert not supervisor.distrusts(TIER.spec.model)
         triton.answers_of = {}
         await reached(supervisor, BackendState.SERVING)
+        assert not supervisor.distrusts(STRONGER.spec.model)
 
 
 async def unhealthy(*_: object, timeout_s: float) -> dict[str, np.ndarray]:
