@@ -1,23 +1,16 @@
 """Every kind of source becomes the same dataset; what is wrong with it is counted, or the end of the import by name."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
-import datasets
-import numpy as np
 import pytest
-from PIL import Image
-from pydantic import ValidationError
+from small_sources import TASK, folder_source, imported, run, scene, write, write_table, write_tiles
 from typer.testing import CliRunner
 
 from training.commands_import import app
-from training.dataset import PhotoRecord, read_records
 from training.errors import ForeignDatasetError
-from training.sources.dagm import DagmSource
 from training.sources.errors import (
     BadPhotoError,
     EmptyClassError,
@@ -27,79 +20,9 @@ from training.sources.errors import (
     TableRefusedError,
     UnknownColumnUseError,
 )
-from training.sources.feedback import FeedbackPhoto, FeedbackSource
-from training.sources.found_photo import Source
-from training.sources.hugging_face import HuggingFaceSource
-from training.sources.import_dataset import ImportReport, ImportRequest, import_dataset
-from training.sources.local_folder import open_folder
-from training.sources.mvtec import open_mvtec
-from training.sources.problems import OnBad
+from training.sources.import_dataset import ImportRequest, import_dataset
 from training.split_errors import SplitLeakError
-from training.task_file import HeadSection, TaskFile, load_task_file
-
-SURFACE = HeadSection(id="surface", title="Surface", kind="category", labels=("good", "defect"))
-MARKS = HeadSection(id="marks", title="Marks", kind="attributes", labels=("rust", "dent"))
-HEADS = ("surface", "marks")
-TASK = load_task_file("cannabis").model_copy(
-    update={"id": "surface_defect", "heads": (SURFACE, MARKS), "decision_heads": ("surface",)}
-)
-
-
-def scene(seed: int, *, exposure: float = 1.0, kind: str = "JPEG") -> bytes:
-    """Returns a small photo of a blotchy scene that the seed decides."""
-    coarse = np.random.default_rng(seed).uniform(40, 190, (12, 12)).astype(np.uint8)
-    image = Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).point(lambda value: value * exposure)
-    buffer = BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Writes a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def write_table(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes a CSV."""
-    with (folder / "photos.csv").open("w", newline="") as lines:
-        table = csv.DictWriter(lines, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-
-
-def write_tiles(folder: Path, *, tiles: int = 20, exposures: int = 2) -> list[dict[str, object]]:
-    """Writes photos of tiles under several exposures, every other one defective, and a table of them."""
-    rows: list[dict[str, object]] = []
-    for tile in range(tiles):
-        for exposure in range(exposures):
-            name = f"{'crack' if tile % 2 else 'free'}/t{tile}_e{exposure}.jpg"
-            write(folder / name, scene(tile, exposure=1 - 0.2 * exposure))
-            rows.append({"file": name, "tile": tile, "surface": "defect" if tile % 2 else "good"})
-    write_table(folder, rows)
-    return rows
-
-
-def run(
-    source: Source,
-    output: Path,
-    *,
-    on_bad: OnBad = "stop",
-    names: Mapping[str, str] | None = None,
-    task: TaskFile = TASK,
-) -> ImportReport:
-    """Imports a source of few photos."""
-    return import_dataset(ImportRequest(task, source, "folder", output, on_bad, names or {}, least_photos=2))
-
-
-def imported(output: Path) -> list[PhotoRecord]:
-    """Returns what was imported."""
-    return read_records(output, task_id=TASK.id)
-
-
-def folder_source(folder: Path, **asked: str) -> Source:
-    """Returns the source of a folder."""
-    return open_folder(folder, heads=HEADS, decision_head="surface", asked=asked)
+from training.task_file import load_task_file
 
 
 def test_a_folder_with_a_table_becomes_a_dataset(tmp_path: Path) -> None:
@@ -326,155 +249,6 @@ def test_a_folder_without_photos_or_table_is_refused(tmp_path: Path) -> None:
         list(folder_source(tmp_path).photos())
     with pytest.raises(SourceRefusedError, match="no such folder"):
         folder_source(tmp_path / "nowhere")
-
-
-def test_mvtec_gets_splits_of_ours_and_says_what_is_normal(tmp_path: Path) -> None:
-    """Both parts are shared out anew, all defects are one, masks are no photos, and one-class use is told of."""
-    for number in range(12):
-        write(tmp_path / "in" / "bottle" / "train" / "good" / f"{number:03}.png", scene(number, kind="PNG"))
-    for kind, first in (("good", 100), ("broken", 200), ("scratch", 300)):
-        for number in range(4):
-            write(tmp_path / "in" / "bottle" / "test" / kind / f"{number:03}.png", scene(first + number, kind="PNG"))
-    write(tmp_path / "in" / "bottle" / "ground_truth" / "broken" / "000_mask.png", scene(200, kind="PNG"))
-    report = run(open_mvtec(tmp_path / "in", head="surface", labels=SURFACE.labels), tmp_path / "out")
-    labels = {str(each.origin): each.labels["surface"] for each in imported(tmp_path / "out")}
-    assert len(labels) == 24
-    assert sum(label == "defect" for label in labels.values()) == 8
-    assert labels["bottle/test/good/000.png"] == "good"
-    assert report.summary.one_class_label == "good"
-    assert min(report.summary.photos_by_split.values()) > 0
-
-
-def test_dagm_is_read_by_its_lists(tmp_path: Path) -> None:
-    """Labels.txt says which photos are defective; its first line and the masks are no photos."""
-    for part, first in (("Train", 0), ("Test", 50)):
-        lines = ["1"]
-        for number in range(first, first + 12):
-            bad = number % 3 == 0
-            write(tmp_path / "in" / "Class1" / part / f"{number:04}.PNG", scene(number, kind="PNG"))
-            lines.append(f"{number}\t{int(bad)}\t{number:04}.PNG\t{int(bad)}\t{f'{number:04}_label.PNG' if bad else 0}")
-        write(tmp_path / "in" / "Class1" / part / "Label" / "Labels.txt", "\n".join(lines).encode())
-    run(DagmSource(tmp_path / "in", "surface"), tmp_path / "out")
-    labels = {str(each.origin): each.labels["surface"] for each in imported(tmp_path / "out")}
-    assert len(labels) == 24
-    assert labels["Class1/Train/0003.PNG"] == "defect"
-    assert labels["Class1/Test/0052.PNG"] == "good"
-
-
-def test_other_layouts_are_refused(tmp_path: Path) -> None:
-    """A folder that is laid out otherwise is not taken for either benchmark."""
-    with pytest.raises(SourceRefusedError, match="train/good"):
-        list(open_mvtec(tmp_path, head="surface", labels=SURFACE.labels).photos())
-    with pytest.raises(SourceRefusedError, match=r"Labels\.txt"):
-        list(DagmSource(tmp_path, "surface").photos())
-    write(tmp_path / "Train" / "Label" / "Labels.txt", b"1\n1 maybe 0001.PNG 0 0\n")
-    with pytest.raises(SourceRefusedError, match="line 2"):
-        list(DagmSource(tmp_path, "surface").photos())
-
-
-def hugging_face_rows() -> datasets.Dataset:
-    """Returns a dataset of the real library, with encoded photos and a class label."""
-    features = datasets.Features(
-        {
-            "picture": datasets.Image(),
-            "surface": datasets.ClassLabel(names=["good", "defect"]),
-            "marks": datasets.Sequence(datasets.ClassLabel(names=["rust", "dent"])),
-            "plate": datasets.Value("int64"),
-        }
-    )
-    columns = {
-        "picture": [{"bytes": scene(place // 2, exposure=1 - 0.2 * (place % 2)), "path": None} for place in range(40)],
-        "surface": [place // 2 % 2 for place in range(40)],
-        "marks": [[1] if place % 4 == 0 else [] for place in range(40)],
-        "plate": [place // 2 for place in range(40)],
-    }
-    return datasets.Dataset.from_dict(columns, features=features)
-
-
-def test_a_saved_hugging_face_dataset_is_imported(tmp_path: Path) -> None:
-    """Encoded photos arrive byte for byte, class numbers as their names."""
-    hugging_face_rows().save_to_disk(str(tmp_path / "in"))
-    run(HuggingFaceSource(str(tmp_path / "in"), HEADS, {"group": "plate"}), tmp_path / "out")
-    records = {each.origin: each for each in imported(tmp_path / "out")}
-    assert len(records) == 40
-    assert records["all/0"].sha256 == sha256(scene(0)).hexdigest()
-    assert records["all/0"].labels == {"surface": "good", "marks": ("dent",)}
-    assert records["all/2"].labels == {"surface": "defect", "marks": ()}
-
-
-def test_parquet_files_are_imported(tmp_path: Path) -> None:
-    """The same rows in a Parquet file give the same photos."""
-    hugging_face_rows().to_parquet(str(tmp_path / "rows.parquet"))
-    source = HuggingFaceSource(str(tmp_path / "rows.parquet"), HEADS, {"group": "plate"}, cache=tmp_path / "cache")
-    assert run(source, tmp_path / "out").summary.specimen_count == 20
-    assert imported(tmp_path / "out")[0].labels["surface"] == "good"
-
-
-def test_parts_named_as_our_splits_are_taken_for_them(tmp_path: Path) -> None:
-    """A dataset that brings our four splits keeps them."""
-    rows = hugging_face_rows()
-    bounds = {"train": (0, 24), "val_select": (24, 30), "val_calib": (30, 36), "val_test": (36, 40)}
-    parts = {split: rows.select(range(*bound)) for split, bound in bounds.items()}
-    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "in"))
-    report = run(HuggingFaceSource(str(tmp_path / "in"), HEADS, {"group": "plate"}), tmp_path / "out")
-    assert report.summary.photos_by_split == {"train": 24, "val_select": 6, "val_calib": 6, "val_test": 4}
-
-
-def test_what_the_library_cannot_load_is_refused(tmp_path: Path) -> None:
-    """An empty folder is a typed error, not the library's."""
-    with pytest.raises(SourceRefusedError):
-        list(HuggingFaceSource(str(tmp_path), HEADS, cache=tmp_path / "cache").photos())
-
-
-def feedback_line(number: int, **fields: object) -> str:
-    """Returns a line of an export."""
-    told = {
-        "task": TASK.id, "inspection": f"i{number}", "release": 3, "photo": f"{number}.jpg",
-        "labels": {"surface": "defect" if number % 2 else "good"}, "weight": 0.25, "reviewed": False,
-    }  # fmt: skip
-    return json.dumps(told | fields)
-
-
-def test_feedback_keeps_its_trust_and_only_trains(tmp_path: Path) -> None:
-    """What nobody reviewed, or nobody drew at random, is trained on by its weight and never tested on."""
-    lines = []
-    for number in range(24):
-        write(tmp_path / f"{number}.jpg", scene(number))
-        chosen = {"reviewed": True, "audit": True, "weight": 1.0} if number < 12 else {}
-        lines.append(feedback_line(number, **chosen))
-    (tmp_path / "export.jsonl").write_text("\n".join(lines))
-    run(FeedbackSource(tmp_path / "export.jsonl", TASK.id), tmp_path / "out")
-    records = imported(tmp_path / "out")
-    assert len(records) == 24
-    assert {each.split for each in records if each.weight < 1} == {"train"}
-    assert {each.split for each in records} > {"train"}
-
-
-def test_feedback_may_name_a_photo_by_its_digest(tmp_path: Path) -> None:
-    """Photos kept by content lie beside the export."""
-    digest = sha256(scene(1)).hexdigest()
-    write(tmp_path / "photos" / digest[:2] / digest, scene(1))
-    (tmp_path / "export.jsonl").write_text(feedback_line(1, photo=None, sha256=digest))
-    (found,) = FeedbackSource(tmp_path / "export.jsonl", TASK.id).photos()
-    assert found.read() == scene(1)
-
-
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [({"weight": 1.5}, "weight"), ({"photo": None}, "digest"), ({"task": "bread"}, "bread"), ({"stars": 5}, "stars")],
-)
-def test_a_bad_line_of_feedback_is_named(fields: dict[str, object], named: str, tmp_path: Path) -> None:
-    """The line and the field are in the error."""
-    (tmp_path / "export.jsonl").write_text(feedback_line(1, **fields))
-    with pytest.raises(SourceRefusedError, match=rf"line 1.*{named}"):
-        list(FeedbackSource(tmp_path / "export.jsonl", TASK.id).photos())
-
-
-def test_the_schema_of_feedback_bounds_trust() -> None:
-    """A weight lies in [0, 1], both inclusive."""
-    assert FeedbackPhoto.model_validate_json(feedback_line(1, weight=0)).weight == 0
-    with pytest.raises(ValidationError):
-        FeedbackPhoto.model_validate_json(feedback_line(1, weight=-0.1))
 
 
 def test_the_command_imports_and_names_the_next_one(tmp_path: Path) -> None:
