@@ -49,6 +49,19 @@ def measured(calibrators: dict[str, Calibrator], *, sharpness: float = 1.0) -> t
     return measure_assurances(TASK, seen.calibrated(calibrators), assurances, test_photos)
 
 
+def test_what_the_deciders_saw_vouches_for_no_decision_head(calibrators: dict[str, Calibrator]) -> None:
+    """Decision heads rest on the other photos alone; for the rest, all photos count."""
+    outputs, photos = world(1)
+    unseen = outputs.calibrated(calibrators)
+    seen = photos.groups % 3 == 0
+    restricted = fit_assurances(TASK, unseen, photos, seen_by_deciders=seen)
+    rest = fit_assurances(TASK, {head: each[~seen] for head, each in unseen.items()}, photos.taken(~seen))
+    whole = fit_assurances(TASK, unseen, photos)
+    for head in TASK.head_ids:
+        assert restricted[head] == (rest if head in TASK.decision_heads else whole)[head]
+        assert rest[head] != whole[head]
+
+
 def test_what_was_fitted_holds_on_new_items(calibrators: dict[str, Calibrator]) -> None:
     """Every question's band in every quarter, and every category's sets."""
     found = measured(calibrators)

@@ -35,6 +35,15 @@ def test_points_are_what_the_policy_does(promise: Promise, tiers: int, heads: in
         assert point.excess == pytest.approx(tuple(excess), abs=1e-6)
 
 
+def test_thresholds_leave_room_for_last_digits() -> None:
+    """Whoever computes a confidence a trifle lower stops at the same tier: many photos may share one, to the digit."""
+    evidence = made_evidence(150, tiers=2, heads=1)
+    for point in find_frontier(evidence, GapPromise(0.05, 0.1), policies_per_tier=27, may_skip=False):
+        [threshold] = point.policy.thresholds[0]
+        reached = evidence.confidences[0, 0][evidence.confidences[0, 0] >= threshold]
+        assert np.all(reached - 1e-12 >= threshold)
+
+
 @pytest.mark.parametrize("may_skip", [True, False])
 def test_cost_and_risk_run_against_each_other(*, may_skip: bool) -> None:
     """From point to point cost falls and risk rises."""
