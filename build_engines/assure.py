@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import betabinom
 
 from build_engines.checkpoint import HeldOutPhotos
 from server.domain.assurance import Assurance, AttributesAssurance, CategoryAssurance
 from server.domain.bands import ConfidenceBand, fit_pointwise_band
 from server.domain.binomial import clopper_pearson_high, clopper_pearson_low
-from server.domain.conformal import fit_prediction_sets
+from server.domain.conformal import PredictionSets, conformal_rank, fit_prediction_sets
 from server.domain.labelled_items import first_of_each_group
 from server.domain.task import Head, HeadKind, Task
 
@@ -63,6 +64,8 @@ class AssuranceMetrics:
         set_coverage: The share of sets that hold the true label.
         set_low: Lower end of its 95 % interval.
         set_high: Upper end.
+        set_least: The lowest share that sets of the promised coverage show but by a chance of 2.5 %, of which photos
+            they were fitted on and of which ones they are measured on.
         set_size: Mean number of labels in a set.
     """
 
@@ -73,7 +76,13 @@ class AssuranceMetrics:
     set_coverage: float = 0.0
     set_low: float = 0.0
     set_high: float = 0.0
+    set_least: float = 0.0
     set_size: float = 0.0
+
+    @property
+    def sets_hold(self) -> bool:
+        """Whether what was seen can be what the sets promise."""
+        return self.set_target is None or self.set_coverage >= self.set_least
 
 
 def fit_assurances(
@@ -149,10 +158,32 @@ def measure_assurances(
                         set_coverage=float(held.mean()),
                         set_low=low,
                         set_high=high,
+                        set_least=least_coverage(sets, labels),
                         set_size=float(inside.sum(axis=1).mean()),
                     )
                 )
     return tuple(measured)
+
+
+def least_coverage(sets: PredictionSets, labels: npt.NDArray[np.int64]) -> float:
+    """Returns the share of test items that sets of the promised coverage hold at the least, but by a chance of 2.5 %.
+
+    The coverage of a threshold is itself drawn with the items that it was fitted on: a Beta distribution (Vovk,
+    "Conditional validity of inductive conformal predictors", 2012). So the hits of a label are Beta-binomial.
+
+    Args:
+        sets: Fitted.
+        labels: [item_count] int64. The true ones of the test items.
+    """
+    of_label = np.bincount(labels, minlength=len(sets.item_counts)).tolist()
+    parts = list(zip(sets.item_counts, of_label, strict=True))
+    chances = np.ones(1)
+    for fitted, count in parts if sets.class_conditional else [(sets.item_counts[0], len(labels))]:
+        rank = conformal_rank(fitted, sets.coverage)
+        # With too few items nothing is left out: every set holds every label.
+        hits = betabinom(count, rank, fitted + 1 - rank).pmf(np.arange(count + 1)) if rank <= fitted else None
+        chances = np.convolve(chances, np.eye(1, count + 1, count)[0] if hits is None else hits)
+    return float(np.searchsorted(np.cumsum(chances), _INTERVAL_ERROR / 2) / max(len(labels), 1))
 
 
 def _items(

@@ -8,7 +8,7 @@ changes no decision, and so leaves the promise as it was tested.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from build_engines.cascade_solver import (
     solve_cascade,
 )
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
-from build_engines.costs import measured_costs
+from build_engines.costs import TierCosts, measured_costs
 from build_engines.errors import MixedTiersError, PromiseOutOfReachError
 from build_engines.evidence import evidence_of, exits_of
 from build_engines.fusing import Fusions, fit_fusions, fused_deciders, fused_outputs
@@ -124,7 +124,7 @@ class SolvedCascade:
 
     Attributes:
         tiers: Calibrated engines, cheapest first.
-        costs_ms: By tier, of one inspection.
+        costs: Of one inspection, by tier.
         thresholds: By tier and decision head, inclusive; above 1 for never.
         deciders: By tier and decision head; nothing for a release of one tier.
         meanings_at_exit: By tier, of what is fused; a tier is missing if no photo can stop there.
@@ -134,7 +134,7 @@ class SolvedCascade:
     """
 
     tiers: tuple[CalibratedEngine, ...]
-    costs_ms: dict[str, float]
+    costs: TierCosts
     thresholds: dict[str, dict[str, float]]
     deciders: dict[str, dict[str, Calibrator]]
     meanings_at_exit: dict[str, Meaning]
@@ -196,7 +196,7 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
     facts = record.facts
     return SolvedCascade(
         tiers=calibrated,
-        costs_ms=facts["costs_ms"],
+        costs=TierCosts(**facts["costs"]),
         thresholds=facts["thresholds"],
         deciders={
             tier: {head: CalibratorPart.model_validate(part).to_domain() for head, part in each.items()}
@@ -223,7 +223,7 @@ def solve_on(
     calibrated: tuple[CalibratedEngine, ...],
     outputs: Sequence[ServedOutputs],
     photos: HeldOutPhotos,
-    costs_ms: Mapping[str, float],
+    costs: TierCosts,
     *,
     options: SolverOptions | None = None,
     fuse: bool = False,
@@ -237,7 +237,7 @@ def solve_on(
         calibrated: One a tier.
         outputs: One a tier, on the photos.
         photos: Of val_calib, with their labels.
-        costs_ms: By tier.
+        costs: By tier.
         options: How it is solved.
         fuse: Whether a tier answers together with those before it.
 
@@ -247,7 +247,7 @@ def solve_on(
     """
     last = dict.fromkeys(task.decision_heads, NEVER_SUFFICIENT)
     if len(tiers) == 1:
-        return SolvedCascade(calibrated, dict(costs_ms), {tiers[0]: last}, {}, {}, None, ())
+        return SolvedCascade(calibrated, costs, {tiers[0]: last}, {}, {}, None, ())
     in_fit = draw_test_items(photos.groups, test_share=FIT_SHARE, random=np.random.default_rng(_SEED))
     deciders = {
         tier: fit_deciders(task, each.taken(in_fit), photos.taken(in_fit))
@@ -260,7 +260,7 @@ def solve_on(
     in_test[~in_fit] = draw_test_items(
         photos.groups[~in_fit], test_share=share, random=np.random.default_rng(_SEED + 1)
     )
-    evidence = evidence_of(task, tiers, deciders, outputs, photos, costs_ms, is_test=in_test, fusions=fusions)
+    evidence = evidence_of(task, tiers, deciders, outputs, photos, costs, is_test=in_test, fusions=fusions)
     solution = solve_cascade(evidence, promise, options=options or SolverOptions(seed=_SEED))
     if not solution.holds:
         raise PromiseOutOfReachError(promise.limit)
@@ -283,9 +283,7 @@ def solve_on(
         fitted = fit_meaning(task, said[place].taken(here), photos.taken(here), fit, seen_by_deciders=in_fit[here])
         at_exit[tier] = fitted.meaning
     promised = _promise_facts(solution)
-    return SolvedCascade(
-        calibrated, dict(costs_ms), thresholds, deciders, at_exit, promised, solution.frontier, fusions
-    )
+    return SolvedCascade(calibrated, costs, thresholds, deciders, at_exit, promised, solution.frontier, fusions)
 
 
 def fit_deciders(task: Task, outputs: ServedOutputs, photos: HeldOutPhotos) -> dict[str, Calibrator]:
@@ -374,7 +372,7 @@ def _promise_facts(solution: CascadeSolution) -> PromiseFacts:
 
 def _facts(solved: SolvedCascade) -> dict[str, Any]:
     return {
-        "costs_ms": solved.costs_ms,
+        "costs": asdict(solved.costs),
         "thresholds": solved.thresholds,
         "deciders": {
             tier: {head: CalibratorPart.model_validate(part).model_dump(mode="json") for head, part in each.items()}

@@ -32,6 +32,18 @@ class _HeadPart(_Part):
 class _NetworkPart(_Part):
     backbone: str
     input_size_px: int
+    backbone_size_px: int | None = None
+    views: int = 1
+
+    @property
+    def seen_size_px(self) -> int:
+        """The side of what the backbone sees."""
+        return self.backbone_size_px or self.input_size_px
+
+    @property
+    def looks_at(self) -> tuple[int, int]:
+        """How much it looks at: the side of the photo, and in how many views."""
+        return self.seen_size_px, self.views
 
 
 class _DataPart(_Part):
@@ -160,7 +172,7 @@ def latest_checkpoint(runs: Path, *, task: str, tier: str) -> Path:
 
 
 def find_checkpoints(runs: Path, *, task: str) -> tuple[Checkpoint, ...]:
-    """Returns the newest finished run of every tier, those of small photos and small weights first.
+    """Returns the newest finished run of every tier, those that see few pixels and have small weights first.
 
     Raises:
         CheckpointRefusedError: There is none, or one is not sound.
@@ -169,7 +181,7 @@ def find_checkpoints(runs: Path, *, task: str) -> tuple[Checkpoint, ...]:
     if not tiers:
         raise CheckpointRefusedError(runs / task, "it holds no finished run")
     found = [open_checkpoint(latest_checkpoint(runs, task=task, tier=each)) for each in tiers]
-    return tuple(sorted(found, key=lambda each: (each.file.network.input_size_px, each.weights_bytes)))
+    return tuple(sorted(found, key=lambda each: (*each.file.network.looks_at, each.weights_bytes)))
 
 
 def read_held_out(checkpoint: Checkpoint, split: str, *, data_folder: Path | None = None) -> HeldOutPhotos:

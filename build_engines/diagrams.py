@@ -178,7 +178,7 @@ def _draw_sets(axes: Axes, measured: Sequence[AssuranceMetrics], *, named: bool)
     """Draws the coverage of each question's sets with its interval, against what they promise."""
     for place, each in enumerate(measured):
         target = each.set_target or 0.0
-        colour = _INK if each.set_high >= target else _WARM
+        colour = _INK if each.sets_hold else _WARM
         axes.plot([each.set_low, each.set_high], [place, place], color=colour, linewidth=2)
         axes.plot([each.set_coverage], [place], "o", color=colour, markersize=4)
         axes.plot([target, target], [place - 0.4, place + 0.4], color=_PALE, linewidth=2)

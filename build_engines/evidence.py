@@ -8,6 +8,7 @@ import numpy.typing as npt
 from build_engines.cascade_solver import CascadeEvidence, evidence_from_answers
 from build_engines.cascade_solver.evidence import FusedAnswers
 from build_engines.checkpoint import HeldOutPhotos
+from build_engines.costs import TierCosts
 from build_engines.fusing import Fusions, fused_outputs
 from build_engines.served_outputs import ServedOutputs
 from server.domain.calibration.calibrator import Calibrator
@@ -25,7 +26,7 @@ def evidence_of(
     deciders: Mapping[str, Mapping[str, Calibrator]],
     outputs: Sequence[ServedOutputs],
     photos: HeldOutPhotos,
-    costs_ms: Mapping[str, float],
+    costs: TierCosts,
     *,
     is_test: npt.NDArray[np.bool_],
     fusions: Fusions | None = None,
@@ -47,7 +48,8 @@ def evidence_of(
     return evidence_from_answers(
         tiers=tiers,
         heads=heads,
-        costs_ms=[costs_ms[tier] for tier in tiers],
+        costs_ms=[costs.next_ms[tier] for tier in tiers],
+        entry_ms=costs.entry_ms,
         confidences=confidences,
         answers=answers,
         labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),

@@ -13,6 +13,10 @@ from build_engines.measure import HeadMetrics, QuestionMetrics
 
 LEAST_ITEMS = 2_000
 LARGEST_GAP = 0.02
+ATTRIBUTE_SLACK = 0.01
+"""What the calibration error of a single attribute may exceed chance by. The promise is about heads; of an attribute it
+is asked that nothing be badly off. Within chance would be too much: the errors of fitting a map are no test's chance,
+and one of ten honest attributes would fail every few releases."""
 MOST_FALSE_ALARMS = 0.05
 
 
@@ -34,8 +38,8 @@ class Gate:
 def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -> tuple[Gate, ...]:
     """Judges a tier by its metrics on val_test.
 
-    For an attributes head the gap is judged over all attributes pooled, the calibration error also attribute by
-    attribute, at a level at which all of them together fail by chance as seldom as one head.
+    An attributes head is judged by all its attributes pooled; a single one fails only if its calibration error is far
+    beyond chance.
 
     Args:
         heads: Measured.
@@ -48,7 +52,7 @@ def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -
             gates.append(_too_few(head.whole))
             continue
         gates += [_error_gate(head.whole), _gap_gate(head.whole)]
-        gates += [_error_gate(each) for each in head.attributes.values()]
+        gates += [_error_gate(each, slack=ATTRIBUTE_SLACK) for each in head.attributes.values()]
     return tuple(gates)
 
 
@@ -118,9 +122,9 @@ def judge_assurances(assurances: Iterable[AssuranceMetrics]) -> tuple[Gate, ...]
             gates.append(
                 Gate(
                     f"{each.question} prediction sets hold the true label in {each.set_target:.0%}",
-                    f"{each.set_coverage:.2%}, 95 % interval {each.set_low:.2%} to {each.set_high:.2%}, "
+                    f"{each.set_coverage:.2%}, by chance at least {each.set_least:.2%}, "
                     f"{each.set_size:.2f} labels on average",
-                    passed=each.set_high >= each.set_target,
+                    passed=each.sets_hold,
                 )
             )
     return tuple(gates)
@@ -142,12 +146,13 @@ def _too_few(question: QuestionMetrics) -> Gate:
     )
 
 
-def _error_gate(question: QuestionMetrics) -> Gate:
+def _error_gate(question: QuestionMetrics, *, slack: float = 0.0) -> Gate:
+    bound = f"within {slack * 100:g} point of chance" if slack else "within chance"
     return Gate(
-        f"{question.question} calibration error within chance",
+        f"{question.question} calibration error {bound}",
         f"ECE15 {question.calibration_error:.4f}, a perfectly calibrated model stays below "
         f"{question.noise_floor:.4f} in {question.noise_floor_share:.1%} of {question.specimen_count}-item samples",
-        passed=question.calibration_error <= question.noise_floor,
+        passed=question.calibration_error <= question.noise_floor + slack,
     )
 
 

@@ -136,7 +136,7 @@ def _tier_release(plan: TierPlan, verified: VerifiedEngine, solved: SolvedCascad
 def _metrics(plan: ReleasePlan, verified: VerifiedRelease) -> dict[str, Any]:
     """What later releases are compared with, without the bins of the diagrams."""
     metrics = {
-        "costs_ms": verified.solved.costs_ms,
+        "costs": verified.solved.costs,
         "promise": verified.solved.promise,
         "cascade": verified.cascade,
         "false_alarms": verified.false_alarms,

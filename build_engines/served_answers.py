@@ -30,6 +30,7 @@ from build_engines.cascade_solver import (
 )
 from build_engines.cascade_solver.comparators import FIXED_RULE, compare
 from build_engines.checkpoint import HeldOutPhotos
+from build_engines.costs import TierCosts
 from build_engines.errors import GatesFailedError
 from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
@@ -220,7 +221,7 @@ def measure_release(
         _deciders(plan, solved),
         outputs,
         photos,
-        solved.costs_ms,
+        solved.costs,
         is_test=np.ones(len(photos.groups), dtype=bool),
         fusions=solved.fusions,
     )
@@ -295,8 +296,8 @@ def _cascade(
     right = evidence.own.right.astype(np.float64)
     own = np.take_along_axis(evidence.right.astype(np.float64), stops[None, None, :], axis=0)[0]
     ways = {**dict(zip(tiers, right, strict=True)), CASCADE: own}
-    spent = np.array([solved.costs_ms[tier] * _runs(plan, solved, tier) for tier in tiers]).cumsum()
-    paid = spent[stops]
+    spent = np.array([solved.costs.next_ms[tier] * _runs(plan, solved, tier) for tier in tiers]).cumsum()
+    paid = solved.costs.entry_ms + spent[stops]
     cost = share_of(paid, groups)
 
     def by_head(values: DoubleArray) -> dict[str, Estimate]:
@@ -306,7 +307,7 @@ def _cascade(
     covered = np.ones(len(groups), dtype=bool)
     if facts.kind is PromiseKind.SELECTIVE:
         covered = is_sure(plan.task, solved.thresholds, evidence)
-    raw = _raw_evidence(plan, outputs, photos, evidence.costs_ms).select(known)
+    raw = _raw_evidence(plan, outputs, photos, solved.costs).select(known)
     return CascadeMetrics(
         cost_ms=cost,
         accuracies={way: by_head(each) for way, each in ways.items()},
@@ -342,7 +343,7 @@ def _runs(plan: ReleasePlan, solved: SolvedCascade, tier: str) -> bool:
 
 
 def _raw_evidence(
-    plan: ReleasePlan, outputs: Sequence[ServedOutputs], photos: HeldOutPhotos, costs_ms: Sequence[float]
+    plan: ReleasePlan, outputs: Sequence[ServedOutputs], photos: HeldOutPhotos, costs: TierCosts
 ) -> CascadeEvidence:
     """Returns what a cascade would see that takes the engines at their word."""
     heads = plan.task.decision_heads
@@ -350,7 +351,8 @@ def _raw_evidence(
     return evidence_from_answers(
         tiers=plan.tier_ids,
         heads=heads,
-        costs_ms=costs_ms,
+        costs_ms=[costs.next_ms[tier] for tier in plan.tier_ids],
+        entry_ms=costs.entry_ms,
         confidences=np.array([[each.max(axis=1) for each in tier] for tier in probabilities]),
         answers=np.array([[each.argmax(axis=1) for each in tier] for tier in probabilities], dtype=np.int64),
         labels=np.array([photos.labels[head] for head in heads], dtype=np.int64),

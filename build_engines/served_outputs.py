@@ -15,7 +15,7 @@ from build_engines.checkpoint import HeldOutPhotos
 from build_engines.compile import CompiledEngine
 from build_engines.plan import TierPlan
 from server.domain.calibration.calibrator import Calibrator
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import RawPrediction, Wanted
 from server.domain.release import EngineRef
 from server.triton.client import TritonClient
 from server.triton.embedded import EmbeddedTriton
@@ -149,15 +149,14 @@ async def collect_outputs(
         LoupeError: A photo is not answered.
     """
     gate = asyncio.Semaphore(IN_FLIGHT)
+    wanted = Wanted(heads)
     done = 0
 
     async def ask(path: Path) -> RawPrediction:
         nonlocal done
         async with gate:
             content = await asyncio.to_thread(path.read_bytes)
-            raw = await served.engines.infer(
-                served.ref, content, heads=heads, with_attention=False, timeout_s=_TIMEOUT_S
-            )
+            raw = await served.engines.infer(served.ref, content, wanted, timeout_s=_TIMEOUT_S)
         done += 1
         on_photo(done, len(photos.paths))
         return raw

@@ -1,12 +1,12 @@
 """Test doubles that are real classes, for the ports and for the backend."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
 
 SURE = 8.0
@@ -59,11 +59,14 @@ class Call:
     """One call of an engine, as it was made."""
 
     model: str
-    photo: bytes
-    heads: tuple[str, ...]
-    with_attention: bool
+    photo: Photo
+    wanted: Wanted
     timeout_s: float
+    size_px: int
 
+
+DECODED = b"pixels"
+"""What the engines make of any photo."""
 
 Answer = RawPrediction | Exception | Callable[[Call], Awaitable[RawPrediction]]
 
@@ -83,11 +86,9 @@ class FakeEngines:
     most_running: int = 0
     cancelled: int = 0
 
-    async def infer(
-        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
-    ) -> RawPrediction:
+    async def infer(self, engine: EngineRef, photo: Photo, wanted: Wanted, *, timeout_s: float) -> RawPrediction:
         """Answers as told."""
-        call = Call(engine.model, photo, tuple(heads), with_attention, timeout_s)
+        call = Call(engine.model, photo, wanted, timeout_s, engine.input_size_px)
         self.calls.append(call)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -105,10 +106,11 @@ class FakeEngines:
             raise answer
         raw = await answer(call) if callable(answer) else answer
         return RawPrediction(
-            logits={head: raw.logits[head] for head in call.heads},
+            logits={head: raw.logits[head] for head in call.wanted.heads},
             feature_distance=raw.feature_distance,
             logit_variance=raw.logit_variance,
-            attention=raw.attention if call.with_attention else None,
+            attention=raw.attention if call.wanted.attention else None,
+            pixels=Pixels(call.size_px, memoryview(DECODED)) if call.wanted.pixels else None,
         )
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from server.domain.errors import BackendUnavailableError, DeadlineExpiredError
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
 
 _DEAD_STUB_S = 1.0
@@ -32,7 +32,10 @@ class SimulatedTier:
 
 
 class SimulatedTriton:
-    """Implements `server.triton.batches.ManyEngines`; a context manager, because its instances run in it."""
+    """Implements `server.triton.batches.ManyEngines`; a context manager, because its instances run in it.
+
+    The pixels of a photo are its bytes.
+    """
 
     def __init__(self, tiers: dict[str, SimulatedTier], *, instance_count: int = 2) -> None:
         """Serves these tiers, each with so many instances."""
@@ -54,15 +57,19 @@ class SimulatedTriton:
         await asyncio.gather(*self._instances, return_exceptions=True)
 
     async def infer_many(
-        self, engine: EngineRef, photos: Sequence[bytes], *, timeout_s: float, **_: object
+        self, engine: EngineRef, photos: Sequence[bytes] | Sequence[Pixels], wanted: Wanted, *, timeout_s: float
     ) -> Sequence[RawPrediction]:
         """Queues a call; it is run even if nobody waits for its answer any more."""
         answer: asyncio.Future[list[RawPrediction]] = asyncio.get_running_loop().create_future()
-        self._tiers[engine.model.rpartition("_")[2]].calls.put_nowait((photos, answer))
+        contents = [bytes(each.content) if isinstance(each, Pixels) else each for each in photos]
+        self._tiers[engine.model.rpartition("_")[2]].calls.put_nowait((contents, answer))
         done, _pending = await asyncio.wait({answer}, timeout=timeout_s)
         if not done:
             raise DeadlineExpiredError(f"{engine.model} did not answer in the time allowed")
-        return answer.result()
+        if not wanted.pixels:
+            return answer.result()
+        pixels = [Pixels(engine.input_size_px, memoryview(each)) for each in contents]
+        return [replace(raw, pixels=each) for raw, each in zip(answer.result(), pixels, strict=True)]
 
 
 async def _serve(tier: SimulatedTier) -> None:

@@ -41,7 +41,7 @@ def train_command(
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
     start_from: Annotated[
-        str | None, typer.Option(help="A run's folder, or <task>/<tier>: its backbone's weights are the first.")
+        str | None, typer.Option(help="A run's folder, or <task>/<tier>: its weights are the first.")
     ] = None,
     goes_on: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
     run: Annotated[Path | None, typer.Option(help="With --resume: the run's folder; the newest if not given.")] = None,

@@ -1,4 +1,4 @@
-"""Begins with the weights of an earlier run of ours: what fits of its backbone is loaded, the rest starts anew."""
+"""Begins with the weights of an earlier run of ours: what fits is loaded, the rest starts anew."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +28,8 @@ class LoadedWeights(NamedTuple):
 
     Attributes:
         folder: The earlier run.
-        loaded: Tensors of the backbone that were loaded.
-        anew: Tensors of the network that start anew, those of the heads among them.
+        loaded: Tensors that were loaded.
+        anew: Tensors of the network that start anew.
     """
 
     folder: Path
@@ -50,24 +50,25 @@ def resolve_start(start_from: str, *, runs_folder: Path) -> Path:
     return folder
 
 
-def load_backbone(network: InspectionNetwork, folder: Path) -> LoadedWeights:
-    """Loads those weights of the backbone whose names and shapes are the same; the rest of the network starts anew.
+def load_earlier(network: InspectionNetwork, folder: Path, *, task_id: str) -> LoadedWeights:
+    """Loads those weights whose names and shapes are the same; the rest of the network starts anew.
 
     Args:
         network: Changed in place.
-        folder: A sealed run; its task and heads do not matter.
+        folder: A sealed run. Of one of another task only the backbone is taken: its heads mean something else.
+        task_id: What the network will answer.
 
     Raises:
-        NoCommonWeightsError: None fits.
+        NoCommonWeightsError: No weight of the backbone fits.
     """
-    own = network.state_dict()
+    own, earlier = network.state_dict(), read_checkpoint(folder)
+    wanted = "" if earlier.task_id == task_id else _BACKBONE
     fitting = {
         name: weight
         for name, weight in load_file(folder / WEIGHTS_NAME).items()
-        if name.startswith(_BACKBONE) and name in own and own[name].shape == weight.shape
+        if name.startswith(wanted) and name in own and own[name].shape == weight.shape
     }
-    if not fitting:
-        earlier = read_checkpoint(folder).network.backbone
-        raise NoCommonWeightsError(folder, earlier=earlier, wanted=network.section.backbone)
+    if not any(name.startswith(_BACKBONE) for name in fitting):
+        raise NoCommonWeightsError(folder, earlier=earlier.network.backbone, wanted=network.section.backbone)
     network.load_state_dict(fitting, strict=False)
     return LoadedWeights(folder, len(fitting), len(own) - len(fitting))

@@ -214,9 +214,9 @@ class InspectionNetwork(nn.Module):
         Args:
             images: [batch, size, size, 3] uint8. RGB.
         """
-        seen = torch.cat([turned(images, symmetry, dims=(1, 2)) for symmetry in VIEWS[self.views]])
-        pixels = (seen.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        fine, coarse = self.backbone(pixels)
+        pixels = (self._shrunk(images.permute(0, 3, 1, 2).float()) - self.mean) / self.std
+        seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in VIEWS[self.views]])
+        fine, coarse = self.backbone(seen)
         coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
         embeddings, attentions = self.attention(self.fused(self.fine(fine) + coarse))
         embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
@@ -224,6 +224,14 @@ class InspectionNetwork(nn.Module):
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(VIEWS[self.views])]
         attention = torch.stack(upright).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
+
+    def _shrunk(self, pixels: Tensor) -> Tensor:
+        """Returns photos as large as the backbone sees them; in training they may be of another size than served."""
+        if self.section.seen_size_px == self.section.input_size_px:
+            return pixels
+        side = round(pixels.shape[-1] * self.section.seen_size_px / self.section.input_size_px)
+        # Without a filter against aliasing, which engines do not have: what is trained is what is served.
+        return nn.functional.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def create_backbone(section: NetworkSection) -> nn.Module:
@@ -240,7 +248,7 @@ def create_backbone(section: NetworkSection) -> nn.Module:
     told = timm.get_pretrained_cfg(section.backbone)
     if told is not None and told.fixed_input_size:
         # timm would leave some of these with their channels last.
-        options |= {"img_size": section.input_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
+        options |= {"img_size": section.seen_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
     backbone: nn.Module = timm.create_model(section.backbone, **options)
     return backbone
 

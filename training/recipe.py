@@ -36,6 +36,12 @@ class NetworkSection(RecipeSection):
     backbone: str = Field(description="A timm model that can return feature maps, e.g. mobilenetv3_small_100.")
     pretrained: bool = Field(default=False, description="Whether timm loads its published weights first.")
     input_size_px: int = Field(ge=32, description="The side of the square input.")
+    backbone_size_px: int | None = Field(
+        default=None,
+        ge=32,
+        description="What the network shrinks its input to first, if it does: tiers whose inputs are of one size share"
+        " one decoded photo, and the cheap ones still look at few pixels.",
+    )
     feature_width: int = Field(
         default=192, ge=8, description="Channels of the attended feature map, and of the embedding."
     )
@@ -53,6 +59,17 @@ class NetworkSection(RecipeSection):
     views: Views = Field(
         default=1, description="Symmetries of the square in which the trained network sees a photo; it averages them."
     )
+
+    @model_validator(mode="after")
+    def _only_shrinks(self) -> Self:
+        if self.seen_size_px > self.input_size_px:
+            raise ValueError("backbone_size_px is at most input_size_px: a network does not see more than it is given")
+        return self
+
+    @property
+    def seen_size_px(self) -> int:
+        """The side of what the backbone sees."""
+        return self.backbone_size_px or self.input_size_px
 
 
 class StageSection(RecipeSection):
@@ -212,7 +229,9 @@ class TrainingSection(RecipeSection):
     strategy: str = Field(default="auto", description="Lightning's: how several devices train one network.")
     fine_tuning: FineTuningSection = FineTuningSection()
     start_from: str | None = Field(
-        default=None, description="A run whose backbone's weights are the first: its folder, or `<task>/<tier>`."
+        default=None,
+        description="A run whose weights are the first, its folder or `<task>/<tier>`: all that fit if it is of the"
+        " same task, else those of its backbone.",
     )
     loss: LossSection
     augmentation: AugmentationSection = AugmentationSection()

@@ -201,8 +201,9 @@ class TaskFile(Section):
 
     @property
     def first_tier(self) -> str:
-        """The tier to train first: one that has no teacher."""
-        alone = (each for each in self.tiers if self.recipe(each).teacher is None)
+        """The tier to train first: one that needs no other."""
+        recipes = {tier: self.recipe(tier) for tier in self.tiers}
+        alone = (tier for tier, each in recipes.items() if each.teacher is None and each.start_from is None)
         return next(alone, next(iter(self.tiers)))
 
     def difficulty_of(self, head_id: str) -> DifficultySection | None:

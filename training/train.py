@@ -27,7 +27,7 @@ from training.devices import (
     leader_first,
     trainer_devices,
 )
-from training.earlier_weights import load_backbone, resolve_start
+from training.earlier_weights import load_earlier, resolve_start
 from training.fine_tuning import TrainedShare, fine_tuning_callbacks, plain_network, prepare_fine_tuning
 from training.history import History
 from training.learner import MONITORED, Learner
@@ -194,8 +194,9 @@ def _network(request: RunRequest, *, steps: int, is_begun: bool) -> tuple[Inspec
     # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
     network.views = 1
     if recipe.start_from is not None and not is_begun:
-        loaded = load_backbone(network, resolve_start(recipe.start_from, runs_folder=request.runs_folder))
-        _log.info("%s: %d tensors of the backbone loaded, %d begin anew", *loaded)
+        earlier = resolve_start(recipe.start_from, runs_folder=request.runs_folder)
+        loaded = load_earlier(network, earlier, task_id=request.task.id)
+        _log.info("%s: %d tensors loaded, %d begin anew", *loaded)
     trained = prepare_fine_tuning(network, recipe.fine_tuning, steps=steps)
     _log.info("%s trains %s of %s weights (%.2f %%)", recipe.fine_tuning.method, *trained, 100 * trained.share)
     return network, trained

@@ -57,7 +57,8 @@ def oracle(evidence: CascadeEvidence) -> MeasuredPolicy:
     stop = np.where(all_right.any(axis=0), all_right.argmax(axis=0), 0)
     right = np.take_along_axis(evidence.right, stop[None, None, :], axis=0)[0]
     accuracies = {head: float(each.mean()) for head, each in zip(evidence.heads, right, strict=True)}
-    return MeasuredPolicy("oracle", float(np.cumsum(evidence.costs_ms)[stop].mean()), accuracies, {}, {})
+    cost_ms = evidence.entry_ms + float(np.cumsum(evidence.costs_ms)[stop].mean())
+    return MeasuredPolicy("oracle", cost_ms, accuracies, {}, {})
 
 
 def _single(evidence: CascadeEvidence, index: int) -> ExitPolicy:

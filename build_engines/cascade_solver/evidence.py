@@ -44,6 +44,7 @@ class CascadeEvidence:
             lies in one part.
         unfused: What each tier answers on its own, if the answers here are fused over the tiers seen so far; else None.
             Of the same items. Fused answers need every tier before them, so none is skipped.
+        entry_ms: What an item costs besides, once, whichever tiers it visits: what they share. At least 0.
     """
 
     tiers: tuple[str, ...]
@@ -55,6 +56,7 @@ class CascadeEvidence:
     groups: IndexArray
     is_test: BoolArray
     unfused: "CascadeEvidence | None" = None
+    entry_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises CascadeEvidenceError, with all findings, for what does not fit together."""
@@ -68,6 +70,8 @@ class CascadeEvidence:
             findings.append(f"tiers {self.tiers} and heads {self.heads} must be named, each once")
         if len(self.costs_ms) != shape[0] or not all(np.isfinite(each) and each > 0 for each in self.costs_ms):
             findings.append(f"the costs {self.costs_ms} are not one number above 0 for each tier")
+        if not (np.isfinite(self.entry_ms) and self.entry_ms >= 0):
+            findings.append(f"the entry cost {self.entry_ms} is not a number of at least 0")
         if self.groups.ndim != 1 or self.is_test.shape != self.groups.shape:
             findings.append(f"groups {self.groups.shape} and is_test {self.is_test.shape} must be one an item")
         if not findings:
@@ -102,16 +106,14 @@ class CascadeEvidence:
 
     def select(self, items: BoolArray | IndexArray) -> "CascadeEvidence":
         """Returns the evidence on some of the items, by mask or by index."""
-        return CascadeEvidence(
-            self.tiers,
-            self.heads,
-            self.costs_ms,
-            self.confidences[:, :, items],
-            self.right[:, :, items],
-            self.agrees[:, :, items],
-            self.groups[items],
-            self.is_test[items],
-            None if self.unfused is None else self.unfused.select(items),
+        return dataclasses.replace(
+            self,
+            confidences=self.confidences[:, :, items],
+            right=self.right[:, :, items],
+            agrees=self.agrees[:, :, items],
+            groups=self.groups[items],
+            is_test=self.is_test[items],
+            unfused=None if self.unfused is None else self.unfused.select(items),
         )
 
 
@@ -139,6 +141,7 @@ def evidence_from_answers(
     groups: IndexArray,
     is_test: BoolArray,
     fused: FusedAnswers | None = None,
+    entry_ms: float = 0.0,
 ) -> CascadeEvidence:
     """Returns the evidence on answers that are label indices; see `CascadeEvidence`.
 
@@ -152,6 +155,7 @@ def evidence_from_answers(
         groups: [item_count] int64.
         is_test: [item_count] bool.
         fused: What is served in place of the tiers' own answers, for a task that fuses its tiers; else None.
+        entry_ms: What an item costs besides.
 
     Raises:
         CascadeEvidenceError: The parts do not fit together.
@@ -167,6 +171,7 @@ def evidence_from_answers(
         answers == answers[-1:],
         groups,
         is_test,
+        entry_ms=entry_ms,
     )
     if fused is None:
         return own

@@ -36,7 +36,7 @@ class Exits:
 
     Attributes:
         tier: [item_count] int64. The index of the tier that answers; the count of tiers if none does.
-        cost_ms: [item_count] float64. Of all tiers that ran.
+        cost_ms: [item_count] float64. Of the entry, and of all tiers that ran.
     """
 
     tier: npt.NDArray[np.int64]
@@ -59,7 +59,7 @@ def apply_policy(policy: ExitPolicy, evidence: CascadeEvidence, *, unanswered_co
     """
     count = evidence.confidences.shape[2]
     tier = np.full(count, len(evidence.tiers), dtype=np.int64)
-    cost_ms = np.zeros(count)
+    cost_ms = np.full(count, evidence.entry_ms)
     for index, (thresholds, skipped) in enumerate(zip(policy.thresholds, policy.skipped, strict=True)):
         if skipped:
             continue

@@ -112,11 +112,13 @@ def find_frontier(
         may_skip: Whether a tier may be left out.
     """
     *free, final = _stages(evidence, promise, policies_per_tier=policies_per_tier)
-    item_count = len(evidence.groups)
+    item_count, entry_ms = len(evidence.groups), evidence.entry_ms
     heads = len(evidence.heads)
     nothing = np.zeros((heads, 1))
-    beginnings = _Beginnings(((),), np.ones((1, item_count), np.float32), np.zeros(1), nothing, nothing)
-    closed = _Closed(np.array([[final.cost_ms]]), final.excess.mean(axis=1)[:, None, None], np.full((1, 1), -np.inf))
+    beginnings = _Beginnings(((),), np.ones((1, item_count), np.float32), np.full(1, entry_ms), nothing, nothing)
+    closed = _Closed(
+        np.array([[entry_ms + final.cost_ms]]), final.excess.mean(axis=1)[:, None, None], np.full((1, 1), -np.inf)
+    )
     for number, stage in enumerate(free, start=1):
         closed = _close(beginnings, stage, final, may_skip=may_skip)
         if number < len(free):

@@ -165,8 +165,8 @@ def expected_cost(policy: ExitPolicy, evidence: CascadeEvidence, *, unanswered_c
     costs = group_means(apply_policy(policy, evidence, unanswered_cost_ms=unanswered_cost_ms).cost_ms, evidence.groups)
     half = _NORMAL_95 * float(costs.std(ddof=1)) / len(costs) ** 0.5 if len(costs) > 1 else float("inf")
     mean = float(costs.mean())
-    least = min(cost for cost, skipped in zip(evidence.costs_ms, policy.skipped, strict=True) if not skipped)
-    most = sum(cost for cost, skipped in zip(evidence.costs_ms, policy.skipped, strict=True) if not skipped)
+    run = [cost for cost, skipped in zip(evidence.costs_ms, policy.skipped, strict=True) if not skipped]
+    least, most = evidence.entry_ms + min(run), evidence.entry_ms + sum(run)
     return Estimate(mean, max(least, mean - half), min(most + unanswered_cost_ms, mean + half))
 
 

@@ -108,7 +108,8 @@ def _candidates(frontier_part: CascadeEvidence, promise: Promise, options: Solve
         may_skip=options.may_skip and frontier_part.unfused is None,
     )
     if not isinstance(promise, SelectivePromise):
-        found = tuple(each for each in found if each.cost_ms < frontier_part.costs_ms[-1])
+        strongest_ms = frontier_part.entry_ms + frontier_part.costs_ms[-1]
+        found = tuple(each for each in found if each.cost_ms < strongest_ms)
     return tuple(found[each] for each in thin(np.arange(len(found)), options.tried_policies))
 
 

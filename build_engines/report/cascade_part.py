@@ -15,7 +15,7 @@ def cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascade
     rows = [
         (
             tier,
-            f"{verified.solved.costs_ms[tier]:.1f}",
+            f"{verified.solved.costs.alone_ms[tier]:.1f}",
             percent(exits[tier]) if tier in exits else "0.0 %",
             *(
                 f"{min(verified.solved.thresholds[tier][head], 1):.3f}" if place < len(plan.tier_ids) - 1 else ""
@@ -25,7 +25,7 @@ def cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascade
         )
         for place, tier in enumerate(plan.tier_ids)
     ]
-    strongest = verified.solved.costs_ms[plan.tier_ids[-1]]
+    strongest = verified.solved.costs.alone_ms[plan.tier_ids[-1]]
     cost = cascade.cost_ms
     share = f"{cost.mean:.1f} ({cost.low:.1f} to {cost.high:.1f}), {cost.mean / strongest:.1%} of the strongest tier"
     rows.append(

@@ -121,7 +121,7 @@ def _page(plan: ReleasePlan, verified: VerifiedRelease) -> str:
 
 def _introduction(plan: ReleasePlan) -> str:
     networks = [
-        f"`{tier.tier}` ({tier.checkpoint.file.network.backbone} at {tier.checkpoint.file.network.input_size_px} px)"
+        f"`{tier.tier}` ({tier.checkpoint.file.network.backbone} at {tier.checkpoint.file.network.seen_size_px} px)"
         for tier in plan.tiers
     ]
     tiers = f"One tier, {networks[0]}." if len(networks) == 1 else f"{len(networks)} tiers: {', '.join(networks)}."

@@ -1,12 +1,12 @@
 """Triton as the gateway's backend, embedded or remote: fed with releases, watched, and asked for predictions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from server.domain.errors import BackendUnavailableError
 from server.domain.ports import Engines, Tracer
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Photo, RawPrediction, Wanted
 from server.domain.release import EngineRef, Release
 from server.triton.backend_state import BackendState
 from server.triton.batches import BatchingEngines, BatchLimits
@@ -103,15 +103,13 @@ class TritonBackend:
         """Tells `listener` whether the backend serves, now and at each change, in the event loop."""
         self._started().subscribe(lambda state: listener(state is BackendState.SERVING))
 
-    async def infer(
-        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
-    ) -> RawPrediction:
-        """Runs one engine on one encoded photo; see the port."""
+    async def infer(self, engine: EngineRef, photo: Photo, wanted: Wanted, *, timeout_s: float) -> RawPrediction:
+        """Runs one engine on one photo; see the port."""
         if self._engines is None or self._supervisor is None:
             raise BackendUnavailableError("Triton is not running")
         if self._supervisor.distrusts(engine.model):
             raise BackendUnavailableError(f"{engine.model} gave wrong known answers, and is being mended")
-        return await self._engines.infer(engine, photo, heads=heads, with_attention=with_attention, timeout_s=timeout_s)
+        return await self._engines.infer(engine, photo, wanted, timeout_s=timeout_s)
 
     def _started(self) -> TritonSupervisor | RemoteTriton:
         if self._supervisor is None:

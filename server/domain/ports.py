@@ -4,23 +4,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Photo, RawPrediction, Wanted
 from server.domain.release import EngineRef
 
 
 class Engines(Protocol):
     """Runs compiled models."""
 
-    async def infer(
-        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
-    ) -> RawPrediction:
-        """Runs one engine on one encoded photo.
+    async def infer(self, engine: EngineRef, photo: Photo, wanted: Wanted, *, timeout_s: float) -> RawPrediction:
+        """Runs one engine on one photo.
 
         Args:
             engine: What to run.
-            photo: The encoded bytes, as the caller sent them.
-            heads: The heads whose logits are wanted.
-            with_attention: Whether the attention map is wanted.
+            photo: Encoded, or as large as the engine's input.
+            wanted: What is wanted; of a photo that is decoded already, no pixels.
             timeout_s: The time allowed, above 0.
 
         Raises:

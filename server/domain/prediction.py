@@ -11,6 +11,42 @@ FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """A photo as an engine took it: decoded, upright, cropped and resized.
+
+    Attributes:
+        size_px: Its side.
+        content: `size_px * size_px * 3` bytes, row by row, RGB.
+    """
+
+    size_px: int
+    content: memoryview
+
+    def __len__(self) -> int:
+        """The number of bytes."""
+        return len(self.content)
+
+
+Photo = bytes | Pixels
+"""What an engine may be asked about: the encoded bytes as the caller sent them, or what another engine made of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of an engine.
+
+    Attributes:
+        heads: The heads whose logits are wanted.
+        attention: Whether the attention map is.
+        pixels: Whether the photo as the engine took it is, so that the next one need not decode it again.
+    """
+
+    heads: tuple[str, ...]
+    attention: bool = False
+    pixels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RawPrediction:
     """The outputs of one engine for one photo, before calibration.
 
@@ -19,12 +55,14 @@ class RawPrediction:
         feature_distance: The log of the squared Mahalanobis distance to the nearest class, unbounded.
         logit_variance: The mean predicted variance of the logits, at least 0.
         attention: `[rows, columns]` float32 weights in [0, 1], or None if not asked for.
+        pixels: The photo as the engine took it, or None if not asked for.
     """
 
     logits: Mapping[str, FloatArray]
     feature_distance: float
     logit_variance: float
     attention: FloatArray | None = None
+    pixels: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from server.domain.errors import (
 from server.domain.fusion import fuse
 from server.domain.inspection_id import ENTROPY_BYTES, InspectionIds
 from server.domain.ports import Clock, Engines, Tracer, Untraced
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import RawPrediction, Wanted
 from server.domain.release import Release, TierRelease
 from server.domain.task import Task
 from server.service.catalog import Catalog
@@ -197,15 +197,14 @@ class Router:
         """Runs a tier, adds what it says to `said`, and decides."""
         began_s = self._clock.monotonic_s()
         runner = self._runner_of(tier)
+        size_px, later = tier.engine.input_size_px, plan.tiers[len(said) + 1 :]
+        pixels = next((raw.pixels for _, raw in said if raw.pixels is not None and raw.pixels.size_px == size_px), None)
+        is_of_use = pixels is None and any(each.engine.input_size_px == size_px for each in later)
+        wanted = Wanted(plan.needed_heads, request.include_attention, is_of_use)
+        photo = request.photo if pixels is None else pixels
 
         def infer(timeout_s: float) -> Coroutine[Any, Any, RawPrediction]:
-            return self._engines.infer(
-                tier.engine,
-                request.photo,
-                heads=plan.needed_heads,
-                with_attention=request.include_attention,
-                timeout_s=timeout_s,
-            )
+            return self._engines.infer(tier.engine, photo, wanted, timeout_s=timeout_s)
 
         with self._tracer.step(f"tier {tier.tier}"):
             raw = await (runner.escalate if said else runner.run)(infer, deadline)

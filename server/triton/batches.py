@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from server.domain.errors import DeadlineExpiredError, EngineFailedError, PhotoRefusedError
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
 
 
@@ -22,13 +22,12 @@ class ManyEngines(Protocol):
     async def infer_many(
         self,
         engine: EngineRef,
-        photos: Sequence[bytes],
+        photos: Sequence[bytes] | Sequence[Pixels],
+        wanted: Wanted,
         *,
-        heads: Sequence[str],
-        with_attention: bool,
         timeout_s: float,
     ) -> Sequence[RawPrediction]:
-        """Runs one engine on some encoded photos; if one of them fails, all do."""
+        """Runs one engine on some photos, all encoded or all decoded; if one of them fails, all do."""
         ...
 
 
@@ -60,21 +59,19 @@ class BatchingEngines:
         """
         self._engines = engines
         self._limits = limits or BatchLimits()
-        self._lanes: dict[tuple[str, tuple[str, ...], bool], _Lane] = {}
+        self._lanes: dict[_Key, _Lane] = {}
 
-    async def infer(
-        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
-    ) -> RawPrediction:
-        """Runs one engine on one encoded photo; see the port."""
-        key = engine.model, tuple(heads), with_attention
+    async def infer(self, engine: EngineRef, photo: Photo, wanted: Wanted, *, timeout_s: float) -> RawPrediction:
+        """Runs one engine on one photo; see the port."""
+        key = engine.model, isinstance(photo, Pixels), wanted
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(engine, *key[1:])
+            lane = self._lanes[key] = _Lane(key, engine, wanted)
         if lane.calls < self._limits.calls and not lane.waiting:
             return await self._send_alone(lane, photo, timeout_s)
         return await self._wait(lane, photo, timeout_s)
 
-    async def _send_alone(self, lane: "_Lane", photo: bytes, timeout_s: float) -> RawPrediction:
+    async def _send_alone(self, lane: "_Lane", photo: Photo, timeout_s: float) -> RawPrediction:
         lane.calls += 1
         try:
             [prediction] = await self._infer_many(lane, [photo], timeout_s)
@@ -82,7 +79,7 @@ class BatchingEngines:
             self._end_call(lane)
         return prediction
 
-    async def _wait(self, lane: "_Lane", photo: bytes, timeout_s: float) -> RawPrediction:
+    async def _wait(self, lane: "_Lane", photo: Photo, timeout_s: float) -> RawPrediction:
         loop = asyncio.get_running_loop()
         passenger = _Passenger(photo, loop.time() + timeout_s, loop.create_future())
         lane.waiting.append(passenger)
@@ -109,7 +106,7 @@ class BatchingEngines:
             # Not in the task itself: one that is cancelled before it starts never runs a line of its own.
             call.task.add_done_callback(lambda _: self._end_call(lane))
         if not lane.calls:
-            del self._lanes[lane.engine.model, lane.heads, lane.with_attention]
+            del self._lanes[lane.key]
 
     def _board(self, lane: "_Lane") -> list["_Passenger"]:
         """Takes those who leave together off the queue; who has given up in the meantime stays behind."""
@@ -151,19 +148,23 @@ class BatchingEngines:
             except Exception as error:  # noqa: BLE001 -- the passenger raises it
                 passenger.fail(error)
 
-    async def _infer_many(self, lane: "_Lane", photos: Sequence[bytes], timeout_s: float) -> Sequence[RawPrediction]:
-        return await self._engines.infer_many(
-            lane.engine, photos, heads=lane.heads, with_attention=lane.with_attention, timeout_s=timeout_s
-        )
+    async def _infer_many(self, lane: "_Lane", photos: Sequence[Photo], timeout_s: float) -> Sequence[RawPrediction]:
+        # A lane takes photos of one kind.
+        alike = cast("Sequence[bytes] | Sequence[Pixels]", photos)
+        return await self._engines.infer_many(lane.engine, alike, lane.wanted, timeout_s=timeout_s)
+
+
+_Key = tuple[str, bool, Wanted]
+"""The model, whether its photos are decoded, and what is wanted of it."""
 
 
 @dataclass(slots=True, eq=False)
 class _Lane:
     """Calls that ask for the same outputs of the same engine, and the photos that wait for one."""
 
+    key: _Key
     engine: EngineRef
-    heads: tuple[str, ...]
-    with_attention: bool
+    wanted: Wanted
     calls: int = 0
     waiting: "deque[_Passenger]" = field(default_factory=deque)
 
@@ -172,7 +173,7 @@ class _Lane:
 class _Passenger:
     """A photo that waits for a call, or travels in one."""
 
-    photo: bytes
+    photo: Photo
     expires_s: float
     answer: "asyncio.Future[RawPrediction]"
     context: Context = field(default_factory=copy_context)

@@ -7,18 +7,27 @@ as a domain error.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Self
+from typing import Self, cast
 
 import grpc
 import grpc.aio
+import numpy as np
 from tritonclient.grpc import service_pb2 as pb
 
 from server.domain.errors import DeadlineExpiredError, EngineFailedError
 from server.domain.ports import Tracer, Untraced
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
-from server.triton.tier_models import ATTENTION_MAP, UNCERTAINTY, UNCERTAINTY_WIDTH
-from server.triton.wire import CHANNEL_OPTIONS, domain_error, outputs_of, photo_request, serialized_with_photos
+from server.triton.tier_models import ATTENTION_MAP, IMAGE, UNCERTAINTY, UNCERTAINTY_WIDTH, engine_model
+from server.triton.wire import (
+    CHANNEL_OPTIONS,
+    domain_error,
+    outputs_of,
+    photo_request,
+    pixels_request,
+    serialized_with_photos,
+    serialized_with_pixels,
+)
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -52,58 +61,65 @@ class TritonEngines:
         """Closes the channel; calls in flight are cancelled."""
         await self._channel.close()
 
-    async def infer(
-        self, engine: EngineRef, photo: bytes, *, heads: Sequence[str], with_attention: bool, timeout_s: float
-    ) -> RawPrediction:
-        """Runs one engine on one encoded photo; see the port."""
-        [prediction] = await self.infer_many(
-            engine, [photo], heads=heads, with_attention=with_attention, timeout_s=timeout_s
-        )
+    async def infer(self, engine: EngineRef, photo: Photo, wanted: Wanted, *, timeout_s: float) -> RawPrediction:
+        """Runs one engine on one photo; see the port."""
+        alone = cast("list[bytes] | list[Pixels]", [photo])
+        [prediction] = await self.infer_many(engine, alone, wanted, timeout_s=timeout_s)
         return prediction
 
     async def infer_many(
         self,
         engine: EngineRef,
-        photos: Sequence[bytes],
+        photos: Sequence[bytes] | Sequence[Pixels],
+        wanted: Wanted,
         *,
-        heads: Sequence[str],
-        with_attention: bool,
         timeout_s: float,
     ) -> Sequence[RawPrediction]:
-        """Runs one engine on some encoded photos, in one call; if one of them fails, all do.
+        """Runs one engine on some photos, in one call; if one of them fails, all do.
 
-        A cancelled call is cancelled on the wire too, though Triton runs what it has begun.
-        Arguments and errors are those of the port; there is one answer a photo, in order.
+        Encoded ones go to the ensemble, decoded ones straight to its second step. A cancelled call is cancelled on the
+        wire too, though Triton runs what it has begun. Arguments and errors are those of the port; there is one answer
+        a photo, in order.
         """
         if timeout_s <= 0:
             raise DeadlineExpiredError(f"no time is left for {engine.model}")
-        request = serialized_with_photos(_request(engine.model, tuple(heads), with_attention, len(photos)), photos)
         try:
             with self._tracer.step("triton"):
-                response = await self._infer(request, timeout=timeout_s, metadata=self._tracer.headers())
+                response = await self._infer(
+                    _serialized(engine, photos, wanted), timeout=timeout_s, metadata=self._tracer.headers()
+                )
         except grpc.RpcError as error:
             raise domain_error(error, engine.model) from error
-        return raw_predictions(response, count=len(photos), heads=heads, with_attention=with_attention)
+        return raw_predictions(response, count=len(photos), wanted=wanted, size_px=engine.input_size_px)
 
 
 def raw_predictions(
-    response: pb.ModelInferResponse, *, count: int, heads: Sequence[str], with_attention: bool
+    response: pb.ModelInferResponse, *, count: int, wanted: Wanted, size_px: int
 ) -> list[RawPrediction]:
     """Reads the answers for some photos.
+
+    Args:
+        response: Of Triton.
+        count: Of the photos.
+        wanted: What was asked for.
+        size_px: The side of the engine's input.
 
     Raises:
         EngineFailedError: An output is missing, has another shape, or is not a finite number.
     """
     outputs = outputs_of(response)
     try:
-        logits = {head: outputs[head] for head in heads}
+        logits = {head: outputs[head] for head in wanted.heads}
         uncertainty = outputs[UNCERTAINTY]
-        attention = outputs[ATTENTION_MAP] if with_attention else None
+        attention = outputs[ATTENTION_MAP] if wanted.attention else None
+        images = outputs[IMAGE] if wanted.pixels else None
     except KeyError as error:
         raise EngineFailedError(response.model_name, f"no output {error}") from error
     read = [uncertainty, *logits.values()] if attention is None else [uncertainty, attention, *logits.values()]
     if uncertainty.shape != (count, UNCERTAINTY_WIDTH) or any(len(each) != count for each in read):
         raise EngineFailedError(response.model_name, f"outputs are not for {count} photos")
+    if images is not None and (images.shape != (count, size_px, size_px, 3) or images.dtype != np.uint8):
+        raise EngineFailedError(response.model_name, f"the pixels are not {count} photos of {size_px} px")
     # A sum is finite if and only if its parts are, but for overflow, which is malformed too.
     if not math.isfinite(sum(float(each.sum()) for each in read)):
         raise EngineFailedError(response.model_name, "an output is not finite")
@@ -113,14 +129,35 @@ def raw_predictions(
             feature_distance=distance,
             logit_variance=variance,
             attention=None if attention is None else attention[each],
+            pixels=None if images is None else Pixels(size_px, memoryview(images[each].reshape(-1))),
         )
         for each, (distance, variance) in enumerate(uncertainty.tolist())
     ]
 
 
+def _serialized(engine: EngineRef, photos: Sequence[bytes] | Sequence[Pixels], wanted: Wanted) -> bytes:
+    """Returns the whole request; its head is made once for each kind of request."""
+    if isinstance(photos[0], Pixels):
+        head = _pixels_request(engine.model, engine.input_size_px, wanted, len(photos))
+        return serialized_with_pixels(head, [each.content for each in cast("Sequence[Pixels]", photos)])
+    return serialized_with_photos(_photo_request(engine.model, wanted, len(photos)), cast("Sequence[bytes]", photos))
+
+
 @lru_cache(maxsize=1024)
-def _request(model: str, heads: tuple[str, ...], with_attention: bool, count: int) -> bytes:  # noqa: FBT001
-    """Returns the serialized request for some photos but for the photos themselves."""
-    names = (*heads, UNCERTAINTY, ATTENTION_MAP) if with_attention else (*heads, UNCERTAINTY)
+def _photo_request(model: str, wanted: Wanted, count: int) -> bytes:
+    """Returns the serialized request for some encoded photos but for the photos themselves."""
+    names = (*_outputs(wanted), IMAGE) if wanted.pixels else _outputs(wanted)
     serialized: bytes = photo_request(model, names, count=count).SerializeToString()
     return serialized
+
+
+@lru_cache(maxsize=1024)
+def _pixels_request(model: str, size_px: int, wanted: Wanted, count: int) -> bytes:
+    """Returns the serialized request for some decoded photos but for the photos themselves."""
+    request = pixels_request(engine_model(model), _outputs(wanted), count=count, size_px=size_px)
+    serialized: bytes = request.SerializeToString()
+    return serialized
+
+
+def _outputs(wanted: Wanted) -> tuple[str, ...]:
+    return (*wanted.heads, UNCERTAINTY, ATTENTION_MAP) if wanted.attention else (*wanted.heads, UNCERTAINTY)

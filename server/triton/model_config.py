@@ -50,10 +50,10 @@ def engine_config(spec: TierModelSpec, *, target: Target, instance_count: int) -
 
 
 def ensemble_config(spec: TierModelSpec) -> str:
-    """Returns the config of the ensemble: the encoded photo in, the engine's outputs out."""
+    """Returns the config of the ensemble: the encoded photo in, the engine's outputs out, and the decoded photo."""
     config = pb.ModelConfig(name=spec.model, platform="ensemble", max_batch_size=spec.max_batch_size)
     config.input.append(pb.ModelInput(name=PHOTO, data_type=pb.TYPE_STRING, dims=[1]))
-    config.output.extend(_float_outputs(spec))
+    config.output.extend([*_float_outputs(spec), _output(IMAGE, spec.image_shape, data_type=pb.TYPE_UINT8)])
     config.ensemble_scheduling.step.extend(
         [
             _step(spec.preprocess_model, inputs=[PHOTO], outputs=[IMAGE]),

@@ -16,7 +16,7 @@ PHOTO = "photo"
 """The ensemble's input: the encoded bytes of one photo."""
 
 IMAGE = "image"
-"""Between the steps: `[batch, size, size, 3]` uint8, RGB."""
+"""Between the steps, and an output for who asks another engine next: `[batch, size, size, 3]` uint8, RGB."""
 
 UNCERTAINTY = "uncertainty"
 """Output: `[batch, 2]` float32, the feature distance and the mean logit variance."""

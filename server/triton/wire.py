@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from server.domain.errors import BackendUnavailableError, DeadlineExpiredError, EngineFailedError, LoupeError
 from server.triton.refusal import refusal_in
-from server.triton.tier_models import PHOTO
+from server.triton.tier_models import IMAGE, PHOTO
 
 MAX_MESSAGE_BYTES = 12 << 20
 
@@ -46,11 +46,19 @@ def photo_request(model: str, output_names: Sequence[str], *, count: int = 1) ->
         output_names: What is asked for.
         count: How many photos it will carry, at least 1.
     """
-    request = pb.ModelInferRequest(model_name=model)
-    request.inputs.add(name=PHOTO, datatype="BYTES", shape=[count, 1])
-    for name in output_names:
-        request.outputs.add(name=name)
-    return request
+    return _request(model, PHOTO, "BYTES", [count, 1], output_names)
+
+
+def pixels_request(model: str, output_names: Sequence[str], *, count: int, size_px: int) -> pb.ModelInferRequest:
+    """Returns the request for some decoded photos but for the photos themselves.
+
+    Args:
+        model: The engine step of an ensemble.
+        output_names: What is asked for.
+        count: How many photos it will carry, at least 1.
+        size_px: Their side.
+    """
+    return _request(model, IMAGE, "UINT8", [count, size_px, size_px, 3], output_names)
 
 
 def serialized_with_photos(serialized_request: bytes, photos: Sequence[bytes]) -> bytes:
@@ -59,11 +67,15 @@ def serialized_with_photos(serialized_request: bytes, photos: Sequence[bytes]) -
     Serialized messages may be extended by appending fields: here `raw_input_contents`, the
     BYTES tensor of one item a photo.
     """
-    length = sum(map(len, photos)) + _LENGTH.size * len(photos)
-    parts = [serialized_request, _RAW_INPUT_TAG, _varint(length)]
+    items: list[bytes | memoryview] = []
     for photo in photos:
-        parts += (_LENGTH.pack(len(photo)), photo)
-    return b"".join(parts)
+        items += (_LENGTH.pack(len(photo)), photo)
+    return _with_raw_input(serialized_request, items)
+
+
+def serialized_with_pixels(serialized_request: bytes, photos: Sequence[memoryview]) -> bytes:
+    """Returns a serialized `pixels_request` with its photos, likewise."""
+    return _with_raw_input(serialized_request, photos)
 
 
 def photo_bytes(photo: bytes) -> bytes:
@@ -103,6 +115,20 @@ def domain_error(error: grpc.RpcError, model: str) -> LoupeError:
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or any(each in details for each in _LOST):
         return BackendUnavailableError(f"{model}: {details}")
     return EngineFailedError(model, details)
+
+
+def _request(
+    model: str, input_name: str, datatype: str, shape: Sequence[int], output_names: Sequence[str]
+) -> pb.ModelInferRequest:
+    request = pb.ModelInferRequest(model_name=model)
+    request.inputs.add(name=input_name, datatype=datatype, shape=shape)
+    for name in output_names:
+        request.outputs.add(name=name)
+    return request
+
+
+def _with_raw_input(serialized_request: bytes, items: Sequence[bytes | memoryview]) -> bytes:
+    return b"".join((serialized_request, _RAW_INPUT_TAG, _varint(sum(map(len, items))), *items))
 
 
 def _varint(value: int) -> bytes:

@@ -48,7 +48,7 @@ async def test_two_tiny_tiers_become_a_release(tmp_path: Path) -> None:
 
     solved = await solve(plan)
     assert solved == read_solved(plan)
-    assert 0 < solved.costs_ms["fast"] < solved.costs_ms["full"]
+    assert 0 < solved.costs.alone_ms["fast"] < solved.costs.alone_ms["full"]
     for tier in plan.tiers:
         verified = await verify(tier)
         assert len(verified.known_answer.block_means) == BLOCKS * BLOCKS * 3

@@ -22,7 +22,7 @@ from toy_engine import SIZE_PX, toy_photo, toy_ref, toy_spec, write_toy_engine
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from server.domain.errors import BackendUnavailableError, DeadlineExpiredError, PhotoRefusedError
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import RawPrediction, Wanted
 from server.imaging import prepare
 from server.triton.embedded import EmbeddedTriton
 from server.triton.engines import TritonEngines
@@ -47,7 +47,7 @@ class Served:
     async def infer(self, photo: bytes, *, spec: TierModelSpec | None = None, timeout_s: float = 10.0) -> RawPrediction:
         """Runs a tier with all of its outputs."""
         ref = toy_ref(spec or self.spec)
-        return await self.engines.infer(ref, photo, heads=HEADS, with_attention=True, timeout_s=timeout_s)
+        return await self.engines.infer(ref, photo, Wanted(HEADS, attention=True), timeout_s=timeout_s)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -84,11 +84,21 @@ async def test_answers_are_those_of_the_engine_alone(served: Served) -> None:
 
 async def test_only_what_is_asked_for_comes_back(served: Served) -> None:
     """One head, no attention map."""
-    prediction = await served.engines.infer(
-        toy_ref(served.spec), toy_photo(), heads=["grade"], with_attention=False, timeout_s=10
-    )
+    prediction = await served.engines.infer(toy_ref(served.spec), toy_photo(), Wanted(("grade",)), timeout_s=10)
     assert set(prediction.logits) == {"grade"}
-    assert prediction.attention is None
+    assert prediction.attention is prediction.pixels is None
+
+
+async def test_a_photo_is_decoded_once_for_several_engines(served: Served) -> None:
+    """What one engine took is given back, is what imaging makes of the photo, and gets the same answer."""
+    ref, photo = toy_ref(served.spec), toy_photo()
+    first = await served.engines.infer(ref, photo, Wanted(HEADS, pixels=True), timeout_s=10)
+    assert first.pixels is not None
+    assert bytes(first.pixels.content) == prepare(photo, size_px=ref.input_size_px).tobytes()
+    again = await served.engines.infer(ref, first.pixels, Wanted(HEADS, attention=True), timeout_s=10)
+    assert all(np.array_equal(again.logits[head], first.logits[head]) for head in HEADS)
+    assert again.feature_distance == first.feature_distance
+    assert again.attention is not None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from builders import TASK
 from toy_engine import toy_photo, toy_ref, toy_spec, write_toy_engine
 
+from server.domain.prediction import Wanted
 from server.triton import embedded
 from server.triton.distribution import STUB_NAME, TritonDistribution
 from server.triton.embedded import EmbeddedTriton, EmbeddedTritonOptions
@@ -78,7 +79,7 @@ async def test_a_stop_leaves_nothing(tmp_path: Path, engine: Path) -> None:
         write_tier_models(spec, triton.repository, target=Target.EMBEDDED)
         await triton.load(spec.model)
         async with TritonEngines(triton.address) as engines:
-            await engines.infer(toy_ref(spec), toy_photo(), heads=["kind"], with_attention=False, timeout_s=10)
+            await engines.infer(toy_ref(spec), toy_photo(), Wanted(("kind",)), timeout_s=10)
         assert len(triton.stubs()) == 4
         prefix = Path(triton.address.removeprefix("unix:")).parent.name
     assert traces(tmp_path) == []

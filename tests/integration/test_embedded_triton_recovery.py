@@ -16,6 +16,7 @@ from toy_engine import toy_photo, toy_ref, toy_spec, write_toy_engine
 
 from server.domain.errors import BackendUnavailableError, ReleaseRefusedError
 from server.domain.known_answer import KnownAnswer
+from server.domain.prediction import Wanted
 from server.triton.backend_state import BackendState
 from server.triton.embedded import EmbeddedTriton
 from server.triton.engines import TritonEngines
@@ -49,9 +50,7 @@ class Supervised:
 
     async def call(self) -> None:
         """Runs the tier once."""
-        await self.engines.infer(
-            toy_ref(self.tier.spec), PHOTO, heads=["kind"], with_attention=False, timeout_s=LONGEST_CALL_S
-        )
+        await self.engines.infer(toy_ref(self.tier.spec), PHOTO, Wanted(("kind",)), timeout_s=LONGEST_CALL_S)
 
     @asynccontextmanager
     async def traffic(self) -> AsyncIterator[Traffic]:
@@ -167,7 +166,7 @@ async def test_a_wrong_known_answer_is_refused(supervised: Supervised) -> None:
     assert supervised.supervisor.state is BackendState.SERVING
     await supervised.call()
     with pytest.raises(BackendUnavailableError):
-        await supervised.engines.infer(toy_ref(spec), PHOTO, heads=["kind"], with_attention=False, timeout_s=4)
+        await supervised.engines.infer(toy_ref(spec), PHOTO, Wanted(("kind",)), timeout_s=4)
 
 
 async def test_a_broken_engine_is_refused(supervised: Supervised, tmp_path: Path) -> None:

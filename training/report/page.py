@@ -65,7 +65,7 @@ def _opening(evaluation: Evaluation) -> str:
             ),
             "",
             (
-                f"- network: `{checkpoint.network.backbone}` at {checkpoint.network.input_size_px} px, variant"
+                f"- network: `{checkpoint.network.backbone}` at {checkpoint.network.seen_size_px} px, variant"
                 f" `{checkpoint.variant}`, {views} view{'' if views == 1 else 's'} of each photo"
             ),
             f"- run: `{request.folder}`, commit `{(checkpoint.git_commit or 'none')[:12]}`",

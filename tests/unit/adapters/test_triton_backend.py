@@ -8,6 +8,7 @@ from fakes import FakeEngines
 
 from server.adapters.triton_backend import TritonBackend
 from server.domain.errors import BackendUnavailableError
+from server.domain.prediction import Wanted
 from server.triton.backend_state import StateFeed
 
 ENGINE = make_tier().engine
@@ -18,9 +19,9 @@ async def test_a_tier_that_gave_wrong_answers_is_not_asked(tmp_path: Path) -> No
     backend = TritonBackend(model_repository=tmp_path, run_root=tmp_path, instance_count=1, batch_size=1)
     feed, engines = StateFeed(), FakeEngines()
     backend._supervisor, backend._engines = feed, engines  # type: ignore[assignment]
-    await backend.infer(ENGINE, b"photo", heads=("kind",), with_attention=False, timeout_s=1.0)
+    await backend.infer(ENGINE, b"photo", Wanted(("kind",)), timeout_s=1.0)
     feed.judge(ENGINE.model, is_right=False)
     with pytest.raises(BackendUnavailableError, match="wrong known answers"):
-        await backend.infer(ENGINE, b"photo", heads=("kind",), with_attention=False, timeout_s=1.0)
+        await backend.infer(ENGINE, b"photo", Wanted(("kind",)), timeout_s=1.0)
     feed.judge(ENGINE.model, is_right=True)
-    await backend.infer(ENGINE, b"photo", heads=("kind",), with_attention=False, timeout_s=1.0)
+    await backend.infer(ENGINE, b"photo", Wanted(("kind",)), timeout_s=1.0)

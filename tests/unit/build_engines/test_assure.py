@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 from builders import TASK, make_release
 
-from build_engines.assure import AssuranceMetrics, QuarterMetrics, fit_assurances, measure_assurances
+from build_engines.assure import (
+    AssuranceMetrics,
+    QuarterMetrics,
+    fit_assurances,
+    least_coverage,
+    measure_assurances,
+)
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.gates import judge_assurances
 from build_engines.served_outputs import ServedOutputs
 from server.domain.calibration.calibrator import Calibrator
+from server.domain.conformal import PredictionSets, conformal_rank
 
 COUNT = 6_000
 SHA = "0" * 64
@@ -84,3 +91,30 @@ def test_a_quarter_is_held_if_what_was_seen_can_be_what_is_said() -> None:
     assert quarter.is_held
     assert not replace(quarter, hit_high=0.49).is_held
     assert not replace(quarter, hit_low=0.61, hit_high=0.7).is_held
+
+
+@pytest.mark.parametrize("class_conditional", [False, True])
+def test_sets_are_judged_by_chance_in_both_samples(*, class_conditional: bool) -> None:
+    """Perfectly honest sets fall below the least coverage in 2.5 % of all pairs of samples, not in more."""
+    random = np.random.default_rng(5)
+    fitted, tested = ((300, 500), (200, 600)) if class_conditional else ((800, 800), (200, 600))
+    sets = PredictionSets(0.9, class_conditional, (0.2, 0.3) if class_conditional else (0.2, 0.2), fitted)
+    least = least_coverage(sets, np.repeat([0, 1], tested))
+    draws = 40_000
+    if class_conditional:
+        counts = [(conformal_rank(count, 0.9), count) for count in fitted]
+        hits = sum(
+            random.binomial(of, random.beta(rank, count + 1 - rank, draws))
+            for of, (rank, count) in zip(tested, counts, strict=True)
+        )
+    else:
+        rank = conformal_rank(800, 0.9)
+        hits = random.binomial(800, random.beta(rank, 801 - rank, draws))
+    below = float((hits / 800 < least).mean())
+    assert 0.018 < below <= 0.027
+    assert least < 0.9
+
+
+def test_sets_of_hardly_any_item_hold_everything() -> None:
+    """With too few items to leave anything out every set is whole, and must hold every label."""
+    assert least_coverage(PredictionSets(0.9, False, (0.0, 0.0), (3, 3)), np.array([0, 1, 1])) == 1.0

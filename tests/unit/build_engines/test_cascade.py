@@ -20,7 +20,7 @@ from build_engines.cascade_solver import (
 )
 from build_engines.checkpoint import HeldOutPhotos
 from build_engines.compile import CompiledEngine
-from build_engines.costs import require_rising
+from build_engines.costs import TierCosts, require_rising
 from build_engines.errors import MixedTiersError, PromiseOutOfReachError
 from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
@@ -29,7 +29,7 @@ from server.domain.fusion import fuse
 from server.domain.prediction import RawPrediction
 
 TIERS = ("fast", "full")
-COSTS = {"fast": 1.0, "full": 10.0}
+COSTS = TierCosts({"fast": 1.0, "full": 10.0}, {"fast": 0.6, "full": 9.6})
 NOISE = {"fast": 2.0, "full": 0.7}
 NEAR_NOISE = {"fast": 1.6, "full": 1.0}
 """Of tiers that are worth asking together."""
@@ -99,7 +99,7 @@ def test_a_cascade_saves_and_keeps_its_promise_on_new_photos(solved: SolvedCasca
     """It was tested, costs less than the strongest tier, and is at most epsilon worse on photos it never saw."""
     assert solved.promise is not None
     assert solved.promise.basis is Basis.TESTED
-    assert solved.promise.cost_ms < COSTS["full"]
+    assert COSTS.entry_ms < solved.promise.cost_ms < COSTS.alone_ms["full"]
     outputs, photos = world(2)
     stops = stops_in(solved, outputs, photos)
     for head in TASK.decision_heads:
@@ -197,6 +197,12 @@ def test_a_bypass_fuses_nothing() -> None:
     solved = solved_in(world(5, noise={"fast": 60.0, "full": 0.1}), GapPromise(0.001, 0.01), fuse=True)
     assert solved.promise is not None
     assert (solved.promise.basis, solved.fusions) == (Basis.BYPASS, {})
+
+
+def test_what_tiers_share_is_paid_once() -> None:
+    """The mean of what each saves behind another; nothing where noise says less than nothing."""
+    assert TierCosts({"fast": 5.0, "full": 30.0}, {"fast": 2.0, "full": 25.0}).entry_ms == 4.0
+    assert TierCosts({"fast": 5.0}, {"fast": 5.1}).entry_ms == 0.0
 
 
 def test_a_promise_out_of_reach_sends_everything_to_the_strongest_tier() -> None:

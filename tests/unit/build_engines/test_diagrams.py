@@ -11,7 +11,15 @@ from build_engines.diagrams import draw_assurances
 HELD = QuarterMetrics(count=100, hit_low=0.70, hit_high=0.80, band_low=0.72, band_high=0.78)
 BROKEN = replace(HELD, hit_low=0.40, hit_high=0.50)
 SETS = AssuranceMetrics(
-    "kind", 0.06, (HELD,) * 4, set_target=0.9, set_coverage=0.91, set_low=0.88, set_high=0.93, set_size=1.4
+    "kind",
+    0.06,
+    (HELD,) * 4,
+    set_target=0.9,
+    set_coverage=0.91,
+    set_low=0.88,
+    set_high=0.93,
+    set_least=0.87,
+    set_size=1.4,
 )
 ATTRIBUTE = AssuranceMetrics("marks.spot", 0.06, (HELD,) * 4)
 
@@ -21,7 +29,7 @@ ATTRIBUTE = AssuranceMetrics("marks.spot", 0.06, (HELD,) * 4)
     [
         ((SETS, ATTRIBUTE), False),
         ((SETS, replace(ATTRIBUTE, quarters=(HELD, HELD, HELD, BROKEN))), True),
-        ((replace(SETS, set_coverage=0.8, set_low=0.77, set_high=0.83), ATTRIBUTE), True),
+        ((replace(SETS, set_coverage=0.8, set_low=0.77, set_high=0.83, set_least=0.87), ATTRIBUTE), True),
     ],
 )
 def test_what_is_not_held_stands_out(

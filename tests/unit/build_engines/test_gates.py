@@ -7,7 +7,7 @@ import pytest
 from builders import TASK, platt_of, temperature_of
 
 from build_engines.checkpoint import HeldOutPhotos
-from build_engines.gates import judge
+from build_engines.gates import ATTRIBUTE_SLACK, judge
 from build_engines.measure import HeadMetrics, measure
 from build_engines.served_outputs import ServedOutputs
 from server.domain.calibration.calibrator import Calibrator
@@ -92,6 +92,14 @@ def test_one_dishonest_attribute_is_named() -> None:
     heads = measured(calibrators(slope=2.5), *calibrated_world(4_000))
     assert any(each.startswith("signs.crust ") for each in failures(heads))
     assert not any(each.startswith("signs.mould ") for each in failures(heads))
+
+
+def test_an_attribute_is_not_held_to_chance() -> None:
+    """What is hardly off fails as a head and passes as one of many attributes: nothing is promised of it alone."""
+    heads = measured(calibrators(slope=1.2), *calibrated_world(4_000))
+    crust = heads[2].attributes["crust"]
+    assert 0 < crust.calibration_error - crust.noise_floor < ATTRIBUTE_SLACK
+    assert not any(each.startswith("signs.") for each in failures(heads))
 
 
 def test_all_failing_gates_are_gathered() -> None:

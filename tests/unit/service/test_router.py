@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import make_meaning, make_release
-from fakes import Answer, Call, Gate, prediction
+from fakes import DECODED, Answer, Call, Gate, prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from router_bench import REQUEST, TIERS, Bench
@@ -25,7 +25,7 @@ from server.domain.errors import (
     UnknownTaskError,
     UnknownTierError,
 )
-from server.domain.prediction import CategoryAnswer, RawPrediction, Recommendation
+from server.domain.prediction import CategoryAnswer, Pixels, RawPrediction, Recommendation
 from server.domain.release import Release
 from server.service.admission import AdmissionLimits
 from server.service.inspection import Inspection, InspectionRequest
@@ -114,7 +114,7 @@ async def test_heads_are_answered_in_the_tasks_order() -> None:
     bench = Bench(fast=SURE)
     inspection = await bench.inspect(replace(REQUEST, heads=("signs", "kind")))
     assert [each.head for each in inspection.answers] == ["kind", "signs"]
-    assert bench.engines.calls[0].heads == ("kind", "grade", "signs")
+    assert bench.engines.calls[0].wanted.heads == ("kind", "grade", "signs")
     assert [each.head for each in inspection.trace.runs[0].decisions] == ["kind", "grade"]
 
 
@@ -122,8 +122,36 @@ async def test_an_engine_is_not_asked_for_what_nobody_needs() -> None:
     """Neither unasked attributes nor the attention map are computed for nothing."""
     bench = Bench(fast=SURE)
     await bench.inspect(replace(REQUEST, heads=("kind",)))
-    assert bench.engines.calls[0].heads == ("kind", "grade")
-    assert not bench.engines.calls[0].with_attention
+    assert bench.engines.calls[0].wanted.heads == ("kind", "grade")
+    assert not bench.engines.calls[0].wanted.attention
+
+
+async def test_a_photo_is_decoded_once() -> None:
+    """The first tier gives back what it took, later ones of its input size take that; the last one gives nothing."""
+    bench = Bench(fast=UNSURE, medium=UNSURE, full=SURE)
+    await bench.inspect()
+    first, *later = bench.engines.calls
+    assert (first.photo, first.wanted.pixels) == (REQUEST.photo, True)
+    assert [each.wanted.pixels for each in later] == [False, False]
+    assert all(isinstance(each.photo, Pixels) and bytes(each.photo.content) == DECODED for each in later)
+
+
+async def test_pixels_go_to_engines_of_their_size_alone() -> None:
+    """A tier of another input size is sent the photo itself, and gives its pixels if somebody after it takes them."""
+    plain = make_release(*TIERS)
+    first, *others = plain.tiers
+    large = [replace(each, engine=replace(each.engine, input_size_px=999)) for each in others]
+    bench = Bench(release=Release(plain.task, 1, (first, *large)), fast=UNSURE, medium=UNSURE, full=SURE)
+    await bench.inspect()
+    assert [each.wanted.pixels for each in bench.engines.calls] == [False, True, False]
+    assert [isinstance(each.photo, Pixels) for each in bench.engines.calls] == [False, False, True]
+
+
+async def test_a_single_tier_gives_no_pixels() -> None:
+    """Who may not go on asks for nothing that would help to."""
+    bench = Bench(fast=UNSURE)
+    await bench.inspect(replace(REQUEST, policy=CascadePolicy(max_tier="fast")))
+    assert not bench.engines.calls[0].wanted.pixels
 
 
 async def test_the_guarantee_needs_all_decision_heads() -> None:

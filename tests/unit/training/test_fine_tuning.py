@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from small_dataset import small_task, write_small_dataset
 
 from training.checkpoint import build_network, load_network
-from training.earlier_weights import NoCommonWeightsError, load_backbone
+from training.earlier_weights import NoCommonWeightsError, load_earlier
 from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
 from training.learner import undecayed_names
 from training.model import InspectionNetwork
@@ -163,15 +163,16 @@ def test_every_task_says_which_tier_comes_first() -> None:
     assert {load_task_file(path.stem).first_tier for path in TASKS_FOLDER.glob("*.toml")} == {"full"}
 
 
-def test_a_run_begins_with_the_backbone_of_an_earlier_one(folder: Path) -> None:
-    """What fits is loaded and counted, heads begin anew, and another backbone is refused."""
+def test_a_run_begins_with_the_weights_of_an_earlier_one(folder: Path) -> None:
+    """What fits is loaded and counted; of another task's run only the backbone; another backbone is refused."""
     earlier = train(request(folder, "test_vit", FineTuningSection()))
     begun = request(folder, "test_vit", FineTuningSection(method="frozen_backbone"), start_from="cannabis/fast")
     later = train(begun)
     before = backbone_weights(earlier.folder / "model.safetensors")
     after = backbone_weights(later.folder / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    loaded = load_backbone(network(), earlier.folder)
-    assert (loaded.loaded, loaded.anew) == (len(before), len(network().state_dict()) - len(before))
+    count = len(network().state_dict())
+    assert load_earlier(network(), earlier.folder, task_id="cannabis")[1:] == (count, 0)
+    assert load_earlier(network(), earlier.folder, task_id="bread")[1:] == (len(before), count - len(before))
     with pytest.raises(NoCommonWeightsError, match="test_vit"):
-        load_backbone(network("test_efficientnet"), earlier.folder)
+        load_earlier(network("test_efficientnet"), earlier.folder, task_id="cannabis")

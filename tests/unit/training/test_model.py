@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from small_dataset import SIZE_PX, small_task
 
 from training.checkpoint import build_network
 from training.density import DensityDataError, density_classes, fit_density
 from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork
 from training.photo_data import PhotoSplit
+from training.recipe import NetworkSection
 from training.run_sealing import fit_feature_density
 from training.symmetry import SYMMETRIES, turned, turned_back
 from training.task_file import load_task_file
@@ -69,6 +71,29 @@ def test_a_network_of_four_views_does_not_mind_how_the_phone_was_held(network: I
     assert torch.allclose(upright.embedding, held_aslant.embedding, atol=1e-5)
     assert torch.allclose(upright.attention.rot90(1, dims=(1, 2)), held_aslant.attention, atol=1e-5)
     assert not torch.allclose(upright.embedding, once.embedding, atol=1e-5)
+
+
+def test_a_network_may_look_at_fewer_pixels_than_it_is_given() -> None:
+    """It answers as one that is given the small photo: halved, four pixels are one. In training sizes may be others."""
+    section = small_task().tiers["fast"].demo
+    shrinking = section.model_copy(update={"input_size_px": 128, "backbone_size_px": 64})
+    networks = []
+    for each in (section, shrinking):
+        torch.manual_seed(0)
+        networks.append(build_network(each, small_task().to_domain()).eval())
+    small = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    large = small.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    with torch.no_grad():
+        given, shrunk = (each(photos).embedding for each, photos in zip(networks, (small, large), strict=True))
+        half = networks[1](small).attention
+    assert torch.allclose(given, shrunk, atol=1e-5)
+    assert half.shape == (2, 1, 1)
+
+
+def test_a_network_does_not_see_more_than_it_is_given() -> None:
+    """Enlarging would cost time and tell nothing."""
+    with pytest.raises(ValidationError, match="at most input_size_px"):
+        NetworkSection(backbone="test_efficientnet", input_size_px=64, backbone_size_px=96)
 
 
 @pytest.mark.parametrize("symmetry", range(SYMMETRIES))

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import BackendUnavailableError, DeadlineExpiredError, EngineFailedError, PhotoRefusedError
-from server.domain.prediction import RawPrediction
+from server.domain.prediction import Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
 from server.triton.batches import BatchingEngines, BatchLimits
 
@@ -24,7 +24,7 @@ BAD = b"bad"
 class Wire:
     """Runs what it is given when it is let, and remembers who travelled with whom."""
 
-    calls: list[list[bytes]] = field(default_factory=list)
+    calls: list[list[bytes | Pixels]] = field(default_factory=list)
     timeouts_s: list[float] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
@@ -35,15 +35,14 @@ class Wire:
     async def infer_many(
         self,
         engine: EngineRef,
-        photos: Sequence[bytes],
+        photos: Sequence[bytes] | Sequence[Pixels],
+        wanted: Wanted,
         *,
-        heads: Sequence[str],
-        with_attention: bool,
         timeout_s: float,
     ) -> Sequence[RawPrediction]:
         """Answers each photo with its own first byte; refuses all if one is bad."""
         assert engine is ENGINE
-        assert (tuple(heads), with_attention) == (("kind",), False)
+        assert wanted == Wanted(("kind",))
         self.calls.append(list(photos))
         self.timeouts_s.append(timeout_s)
         self.running += 1
@@ -72,7 +71,7 @@ class Station:
 
     async def infer(self, photo: bytes, timeout_s: float = 60.0) -> int:
         """Sends a photo, and returns what its answer begins with."""
-        answer = await self.engines.infer(ENGINE, photo, heads=["kind"], with_attention=False, timeout_s=timeout_s)
+        answer = await self.engines.infer(ENGINE, photo, Wanted(("kind",)), timeout_s=timeout_s)
         return int(answer.logits["kind"][0])
 
     async def send(self, *photos: bytes) -> list[asyncio.Task[int]]:

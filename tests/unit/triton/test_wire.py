@@ -17,6 +17,7 @@ from server.domain.errors import (
     LoupeError,
     PhotoRefusedError,
 )
+from server.domain.prediction import Wanted
 from server.triton.engines import raw_predictions
 from server.triton.refusal import refusal_text
 from server.triton.wire import (
@@ -24,9 +25,13 @@ from server.triton.wire import (
     outputs_of,
     photo_bytes,
     photo_request,
+    pixels_request,
     serialized_with_photos,
+    serialized_with_pixels,
     tensor_request,
 )
+
+SIZE_PX = 2
 
 
 def rpc_error(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
@@ -115,8 +120,9 @@ def test_a_prediction_holds_what_was_asked_for() -> None:
         "uncertainty": np.float32([[4.5, 0.25]]),
         "attention_map": np.ones((1, 2, 2), np.float32),
     }
-    [plain] = raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=False)
-    [with_map] = raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=True)
+    [plain] = raw_predictions(response_of(outputs), count=1, wanted=Wanted(("kind",)), size_px=SIZE_PX)
+    wanted = Wanted(("kind",), attention=True)
+    [with_map] = raw_predictions(response_of(outputs), count=1, wanted=wanted, size_px=SIZE_PX)
     assert plain.logits["kind"].tolist() == [1, 2, 3]
     assert (plain.feature_distance, plain.logit_variance) == (4.5, 0.25)
     assert plain.attention is None
@@ -127,7 +133,7 @@ def test_a_prediction_holds_what_was_asked_for() -> None:
 def test_each_photo_gets_its_own_prediction() -> None:
     """In the order in which the photos were sent."""
     outputs = {"kind": np.float32([[1, 2], [3, 4]]), "uncertainty": np.float32([[5, 6], [7, 8]])}
-    first, second = raw_predictions(response_of(outputs), count=2, heads=["kind"], with_attention=False)
+    first, second = raw_predictions(response_of(outputs), count=2, wanted=Wanted(("kind",)), size_px=SIZE_PX)
     assert (first.logits["kind"].tolist(), first.feature_distance) == ([1, 2], 5)
     assert (second.logits["kind"].tolist(), second.logit_variance) == ([3, 4], 8)
 
@@ -147,4 +153,31 @@ def test_each_photo_gets_its_own_prediction() -> None:
 def test_a_malformed_prediction_is_a_failed_engine(outputs: dict[str, np.ndarray]) -> None:
     """An output that is missing, empty, misshapen or not finite never reaches calibration."""
     with pytest.raises(EngineFailedError):
-        raw_predictions(response_of(outputs), count=1, heads=["kind"], with_attention=False)
+        raw_predictions(response_of(outputs), count=1, wanted=Wanted(("kind",)), size_px=SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    "pixels", [None, np.zeros((1, 3, 3, 3), np.uint8), np.zeros((2, 2, 2, 3), np.uint8), np.zeros((1, 2, 2, 3), "f4")]
+)
+def test_malformed_pixels_are_a_failed_engine(pixels: np.ndarray | None) -> None:
+    """The next engine is never asked about something else than the photo."""
+    outputs = {"kind": np.float32([[1, 2]]), "uncertainty": np.float32([[1, 1]])}
+    outputs |= {} if pixels is None else {"image": pixels}
+    with pytest.raises(EngineFailedError):
+        raw_predictions(response_of(outputs), count=1, wanted=Wanted(("kind",), pixels=True), size_px=SIZE_PX)
+
+
+def test_pixels_come_back_and_travel_on() -> None:
+    """Each photo's own bytes, in the order in which they were sent; what is appended is what Triton would be told."""
+    images = np.arange(24, dtype=np.uint8).reshape(2, SIZE_PX, SIZE_PX, 3)
+    outputs = {"kind": np.zeros((2, 2), np.float32), "uncertainty": np.zeros((2, 2), np.float32), "image": images}
+    wanted = Wanted(("kind",), pixels=True)
+    read = [each.pixels for each in raw_predictions(response_of(outputs), count=2, wanted=wanted, size_px=SIZE_PX)]
+    contents = [each.content for each in read if each is not None]
+    assert [bytes(each) for each in contents] == [each.tobytes() for each in images]
+    request = pixels_request("toy_engine", ["kind"], count=2, size_px=SIZE_PX)
+    sent = pb.ModelInferRequest.FromString(serialized_with_pixels(request.SerializeToString(), contents))
+    [tensor] = sent.inputs
+    assert (tensor.name, tensor.datatype, list(tensor.shape)) == ("image", "UINT8", [2, SIZE_PX, SIZE_PX, 3])
+    assert list(sent.raw_input_contents) == [images.tobytes()]
+    assert [each.name for each in sent.outputs] == ["kind"]

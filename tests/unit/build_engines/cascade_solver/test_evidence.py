@@ -26,6 +26,8 @@ def test_every_finding_is_named() -> None:
     [
         {"costs_ms": (1.0, 2.0)},
         {"costs_ms": (1.0, -2.0, 3.0)},
+        {"entry_ms": -1.0},
+        {"entry_ms": float("nan")},
         {"tiers": ("fast", "fast", "full")},
         {"right": np.zeros((3, 2, 5), dtype=np.int8)},
         {"is_test": np.zeros(3, dtype=np.bool_)},

@@ -1,11 +1,17 @@
 """Where items stop, and what that costs."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_evidence import COSTS_MS, made_evidence
 
+from build_engines.cascade_solver.comparators import oracle
 from build_engines.cascade_solver.exit_policy import ALWAYS, NEVER, ExitPolicy, apply_policy, bypass, losses_at_exit
+from build_engines.cascade_solver.frontier import find_frontier
+from build_engines.cascade_solver.promise import GapPromise
 
 _EVIDENCE = made_evidence(60)
 _THRESHOLD = st.floats(0, 1.1)
@@ -43,6 +49,20 @@ def test_a_skipped_tier_costs_nothing() -> None:
     exits = apply_policy(bypass(_EVIDENCE), _EVIDENCE)
     assert (exits.tier == 2).all()
     assert (exits.cost_ms == COSTS_MS[2]).all()
+
+
+def test_the_entry_is_paid_once() -> None:
+    """By every item, whichever tiers it visits; it changes neither the policies worth a look nor their order."""
+    entered = replace(_EVIDENCE, entry_ms=7.0)
+    assert (apply_policy(bypass(entered), entered).cost_ms == 7.0 + COSTS_MS[2]).all()
+    assert oracle(entered).cost_ms == pytest.approx(7.0 + oracle(_EVIDENCE).cost_ms)
+    plain, shifted = (
+        find_frontier(each, GapPromise(0.05, 0.1), policies_per_tier=16, may_skip=True) for each in (_EVIDENCE, entered)
+    )
+    assert [each.policy for each in shifted] == [each.policy for each in plain]
+    assert [each.cost_ms for each in shifted] == pytest.approx([7.0 + each.cost_ms for each in plain])
+    for each in shifted:
+        assert apply_policy(each.policy, entered).cost_ms.mean() == pytest.approx(each.cost_ms)
 
 
 def test_an_unanswered_item_pays_all_tiers_and_the_person() -> None:
