@@ -2,6 +2,7 @@
 
 from build_engines.cascade import PromiseFacts
 from build_engines.cascade_solver import Basis, PromiseKind
+from build_engines.costs import TierCosts
 from build_engines.fusing import Fusions
 from build_engines.markdown import percent, signed, table
 from build_engines.plan import ReleasePlan
@@ -61,6 +62,7 @@ def cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascade
         *_kept(verified.solved.promise, cascade, heads),
         *_fusion(verified.solved.fusions, heads),
         table(columns, rows),
+        *_shared(verified.solved.costs),
         "What a stronger tier adds, and what the cascade leaves behind, in points, with 95 % intervals:",
         table(("difference", *heads), steps),
         "Other ways to answer, on the same photos:",
@@ -99,6 +101,14 @@ def _kept(promise: PromiseFacts | None, cascade: CascadeMetrics, heads: tuple[st
         return []
     seen = ", ".join(f"{head} {percent(cascade.losses[head])}" for head in heads)
     return [f"On val_test it covers {percent(cascade.covered)} of the photos, and counts against it: {seen}."]
+
+
+def _shared(costs: TierCosts) -> list[str]:
+    """Says what a tier costs behind another, where that is less."""
+    if costs.next_ms == costs.alone_ms:
+        return []
+    behind = ", ".join(f"`{tier}` {cost_ms:.1f} ms" for tier, cost_ms in costs.next_ms.items())
+    return [f"Behind another tier a photo is decoded already, and costs less: {behind}."]
 
 
 def _fusion(fusions: Fusions, heads: tuple[str, ...]) -> list[str]:

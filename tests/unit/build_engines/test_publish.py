@@ -15,6 +15,7 @@ from build_engines.cascade import solve_on, solved_path
 from build_engines.cascade_solver import GapPromise
 from build_engines.checkpoint import read_held_out
 from build_engines.compile import CompiledEngine
+from build_engines.costs import TierCosts
 from build_engines.errors import GatesFailedError, ReleaseExistsError, StepMissingError
 from build_engines.gates import Gate
 from build_engines.plan import ReleasePlan, TierPlan
@@ -62,7 +63,7 @@ def released(plan: TierPlan, verified: VerifiedEngine, engine: CompiledEngine) -
         (verified.calibrated,),
         outputs["val_calib"],
         parts["val_calib"],
-        {"fast": 1.0},
+        TierCosts({"fast": 1.0}, {"fast": 1.0}),
     )
     measured = measure_release(ReleasePlan((plan,)), (verified,), solved, outputs["val_test"], parts["val_test"])
     return replace(measured, gates=PASSED)
