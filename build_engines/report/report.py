@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_engines.cascade_solver import SelectivePromise
 from build_engines.markdown import table
-from build_engines.plan import ReleasePlan
+from build_engines.plan import ReleasePlan, TierPlan
 from build_engines.report.answers_part import (
     answers_table,
     assurances_part,
@@ -120,14 +121,21 @@ def _page(plan: ReleasePlan, verified: VerifiedRelease) -> str:
 
 
 def _introduction(plan: ReleasePlan) -> str:
-    networks = [
-        f"`{tier.tier}` ({tier.checkpoint.file.network.backbone} at {tier.checkpoint.file.network.seen_size_px} px)"
-        for tier in plan.tiers
-    ]
+    networks = [f"`{tier.tier}` ({_network(tier)})" for tier in plan.tiers]
     tiers = f"One tier, {networks[0]}." if len(networks) == 1 else f"{len(networks)} tiers: {', '.join(networks)}."
-    return (
-        f"{tiers} {plan.tiers[0].checkpoint.file.variant.capitalize()} variant. The thresholds of the last tier lie "
-        "above 1: no confidence is asked for there, and its answers say that they came from the last tier. All figures "
-        "are of val_test, photos of specimens that neither training nor calibration saw, through the Triton ensembles "
-        "that serve."
+    last = (
+        "The last tier has thresholds too: what misses them is for a person."
+        if isinstance(plan.promise, SelectivePromise) and len(networks) > 1
+        else "The thresholds of the last tier lie above 1: no confidence is asked for there, and its answers say that "
+        "they came from the last tier."
     )
+    return (
+        f"{tiers} {plan.tiers[0].checkpoint.file.variant.capitalize()} variant. {last} All figures are of val_test, "
+        "photos of specimens that neither training nor calibration saw, through the Triton ensembles that serve."
+    )
+
+
+def _network(tier: TierPlan) -> str:
+    network = tier.checkpoint.file.network
+    views = "" if network.views == 1 else f", in {network.views} views"
+    return f"{network.backbone} at {network.seen_size_px} px{views}"
