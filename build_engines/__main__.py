@@ -229,7 +229,7 @@ def _show_solved(console: Console, solved: SolvedCascade) -> None:
     if promise is None:
         return
     table = Table("tier", "ms an inspection", "answers", "thresholds", title="The cascade, on val_calib's test part")
-    for tier, cost_ms in solved.costs.alone_ms.items():
+    for tier, cost_ms in solved.costs.single_ms.items():
         thresholds = ", ".join(f"{head} {min(each, 1):.3f}" for head, each in solved.thresholds[tier].items())
         table.add_row(tier, f"{cost_ms:.1f}", f"{promise.exit_shares[tier]:.1%}", thresholds)
     console.print(table)
@@ -246,7 +246,7 @@ def _show_verified(console: Console, plan: ReleasePlan, verified: VerifiedReleas
         console.print(_answers_table(each.heads, title=title))
     heads = plan.task.decision_heads
     table = Table("way to answer", "ms", *heads, title="Accuracy on val_test, with 95 % intervals")
-    costs = verified.solved.costs.alone_ms | {CASCADE: verified.cascade.cost_ms.mean}
+    costs = verified.solved.costs.single_ms | {CASCADE: verified.cascade.cost_ms.mean}
     for way, by_head in verified.cascade.accuracies.items():
         cells = (f"{by_head[head].mean:.2%} ({by_head[head].low:.2%} to {by_head[head].high:.2%})" for head in heads)
         table.add_row(way, f"{costs[way]:.1f}", *cells)

@@ -31,7 +31,7 @@ from build_engines.cascade_solver import (
 )
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.costs import TierCosts, measured_costs
-from build_engines.errors import MixedTiersError, PromiseOutOfReachError
+from build_engines.errors import MixedTiersError, PromiseOutOfReachError, StepMissingError
 from build_engines.evidence import evidence_of, exits_of
 from build_engines.fusing import Fusions, fit_fusions, fused_deciders, fused_outputs
 from build_engines.plan import ReleasePlan
@@ -194,6 +194,8 @@ def read_solved(plan: ReleasePlan) -> SolvedCascade:
     for tier, each in zip(plan.tier_ids, calibrated, strict=True):
         record.require_input(tier, each.engine.sha256, command=command)
     facts = record.facts
+    if "costs" not in facts:
+        raise StepMissingError(STEP, why=f"{STEP}.json is of an older version", command=command)
     return SolvedCascade(
         tiers=calibrated,
         costs=TierCosts(**facts["costs"]),

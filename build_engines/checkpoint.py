@@ -41,9 +41,9 @@ class _NetworkPart(_Part):
         return self.backbone_size_px or self.input_size_px
 
     @property
-    def looks_at(self) -> tuple[int, int]:
-        """How much it looks at: the side of the photo, and in how many views."""
-        return self.seen_size_px, self.views
+    def seen_pixels(self) -> int:
+        """How many pixels it looks at, in all views."""
+        return self.seen_size_px**2 * self.views
 
 
 class _DataPart(_Part):
@@ -181,7 +181,7 @@ def find_checkpoints(runs: Path, *, task: str) -> tuple[Checkpoint, ...]:
     if not tiers:
         raise CheckpointRefusedError(runs / task, "it holds no finished run")
     found = [open_checkpoint(latest_checkpoint(runs, task=task, tier=each)) for each in tiers]
-    return tuple(sorted(found, key=lambda each: (*each.file.network.looks_at, each.weights_bytes)))
+    return tuple(sorted(found, key=lambda each: (each.file.network.seen_pixels, each.weights_bytes)))
 
 
 def read_held_out(checkpoint: Checkpoint, split: str, *, data_folder: Path | None = None) -> HeldOutPhotos:

@@ -31,7 +31,7 @@ class TierCosts:
     Attributes:
         alone_ms: By tier, cheapest first: from the encoded photo to the answer.
         next_ms: By tier: after a tier before it that has decoded the photo. The same as alone, unless all tiers take
-            photos of one size.
+            photos of one size: where only some do, the gateway spares a little more than is counted.
     """
 
     alone_ms: dict[str, float]
@@ -41,6 +41,11 @@ class TierCosts:
     def entry_ms(self) -> float:
         """What the tiers of a cascade share, and only its first one pays: decoding the photo."""
         return max(fmean(self.alone_ms[tier] - self.next_ms[tier] for tier in self.alone_ms), 0.0)
+
+    @property
+    def single_ms(self) -> dict[str, float]:
+        """By tier, what it costs by itself on the scale on which cascades are counted."""
+        return {tier: self.entry_ms + cost_ms for tier, cost_ms in self.next_ms.items()}
 
 
 async def measured_costs(
@@ -67,7 +72,7 @@ async def measured_costs(
     contents = [photos.paths[place].read_bytes() for place in drawn.tolist()]
     parts = list(zip(plan.tiers, engines, strict=True))
     async with serve_all(parts) as served:
-        share = len({each.ref.input_size_px for each in served}) == 1
+        share = len(served) > 1 and len({each.ref.input_size_px for each in served}) == 1
         for each in served:
             await _ask_ms(each, contents[0], Wanted(plan.task.head_ids, pixels=share))
         alone = np.empty((ROUNDS, len(contents), len(served)))

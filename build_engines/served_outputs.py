@@ -200,4 +200,5 @@ def engine_ref(plan: TierPlan, engine: CompiledEngine) -> EngineRef:
         path=f"{plan.triton_folder.name}/{engine_model(plan.model)}/1/model.onnx",
         input_size_px=file.network.input_size_px,
         attention_grid=file.attention_grid,
+        gives_pixels=True,
     )

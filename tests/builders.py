@@ -46,7 +46,15 @@ def make_tier(tier: str = "fast", *, sha256: str = SHA, thresholds: dict[str, fl
     """Returns a tier of the bread task whose calibrators change nothing but for smoothing."""
     return TierRelease(
         tier=tier,
-        engine=EngineRef(f"bread_r1_{tier}", "fp32", sha256, f"triton/bread_r1_{tier}_engine/1/model.onnx", 32, (4, 4)),
+        engine=EngineRef(
+            f"bread_r1_{tier}",
+            "fp32",
+            sha256,
+            f"triton/bread_r1_{tier}_engine/1/model.onnx",
+            input_size_px=32,
+            attention_grid=(4, 4),
+            gives_pixels=True,
+        ),
         meaning=make_meaning(sha256),
         thresholds=thresholds or {"kind": 0.9, "grade": 0.8},
         known_answer=KNOWN_ANSWER,

@@ -55,7 +55,9 @@ def _tier(
     image = prepare(photo, size_px=SIZE_PX)
     return TierRelease(
         tier=tier,
-        engine=EngineRef(model, "fp32", digest, str(engine_path.relative_to(model_repository)), SIZE_PX, GRID),
+        engine=EngineRef(
+            model, "fp32", digest, str(engine_path.relative_to(model_repository)), SIZE_PX, GRID, gives_pixels=True
+        ),
         meaning=make_meaning(digest),
         thresholds=dict.fromkeys(TASK.decision_heads, threshold),
         known_answer=KnownAnswer(

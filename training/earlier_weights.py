@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from safetensors.torch import load_file
 
+from server.domain.task import Task
 from training.checkpoint import WEIGHTS_NAME, latest_run, read_checkpoint
 from training.errors import TrainingError
 from training.model import InspectionNetwork
@@ -50,25 +51,29 @@ def resolve_start(start_from: str, *, runs_folder: Path) -> Path:
     return folder
 
 
-def load_earlier(network: InspectionNetwork, folder: Path, *, task_id: str) -> LoadedWeights:
+def load_earlier(network: InspectionNetwork, folder: Path, task: Task) -> LoadedWeights:
     """Loads those weights whose names and shapes are the same; the rest of the network starts anew.
 
     Args:
         network: Changed in place.
-        folder: A sealed run. Of one of another task only the backbone is taken: its heads mean something else.
-        task_id: What the network will answer.
+        folder: A sealed run. Of one with other heads only the backbone is taken.
+        task: What the network will answer.
 
     Raises:
         NoCommonWeightsError: No weight of the backbone fits.
     """
     own, earlier = network.state_dict(), read_checkpoint(folder)
-    wanted = "" if earlier.task_id == task_id else _BACKBONE
+    same = earlier.task_id == task.id and [(head.id, head.labels) for head in earlier.heads] == [
+        (head.id, head.labels) for head in task.heads
+    ]
+    wanted = "" if same else _BACKBONE
     fitting = {
         name: weight
         for name, weight in load_file(folder / WEIGHTS_NAME).items()
         if name.startswith(wanted) and name in own and own[name].shape == weight.shape
     }
-    if not any(name.startswith(_BACKBONE) for name in fitting):
+    # A counter has no shape, and fits everywhere.
+    if not any(name.startswith(_BACKBONE) and weight.ndim for name, weight in fitting.items()):
         raise NoCommonWeightsError(folder, earlier=earlier.network.backbone, wanted=network.section.backbone)
     network.load_state_dict(fitting, strict=False)
     return LoadedWeights(folder, len(fitting), len(own) - len(fitting))

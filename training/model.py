@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import TrainingError
-from training.recipe import NetworkSection
+from training.recipe import STRIDE, NetworkSection
 from training.symmetry import VIEWS, turned, turned_back
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -229,9 +229,16 @@ class InspectionNetwork(nn.Module):
         """Returns photos as large as the backbone sees them; in training they may be of another size than served."""
         if self.section.seen_size_px == self.section.input_size_px:
             return pixels
-        side = round(pixels.shape[-1] * self.section.seen_size_px / self.section.input_size_px)
+        side = shrunk_side(pixels.shape[-1], self.section)
         # Without a filter against aliasing, which engines do not have: what is trained is what is served.
         return nn.functional.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def shrunk_side(given_px: int, section: NetworkSection) -> int:
+    """Returns the side to which photos are shrunk: of the served size as the task says, else a multiple of 32."""
+    if given_px == section.input_size_px:
+        return section.seen_size_px
+    return max(STRIDE, round(given_px * section.seen_size_px / section.input_size_px / STRIDE) * STRIDE)
 
 
 def create_backbone(section: NetworkSection) -> nn.Module:

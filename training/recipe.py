@@ -13,7 +13,8 @@ Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
 
 
-_STRIDE = 32
+STRIDE = 32
+"""Backbones halve their photos five times."""
 
 Views = Literal[1, 2, 4, 8]
 """How many symmetries of the square a photo is seen in."""
@@ -82,7 +83,7 @@ class StageSection(RecipeSection):
         """Returns the side of the photos; if not the served one, a multiple of 32, as backbones halve five times."""
         if self.input_share == 1:
             return input_size_px
-        return max(_STRIDE, round(self.input_share * input_size_px / _STRIDE) * _STRIDE)
+        return max(STRIDE, round(self.input_share * input_size_px / STRIDE) * STRIDE)
 
 
 class FineTuningSection(RecipeSection):
@@ -123,7 +124,7 @@ class TierTrainingSection(RecipeSection):
     batch_size: int | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
     fine_tuning: FineTuningSection | None = None
-    start_from: str | None = None
+    start_from: str | None = Field(default=None, description="An empty text: from nothing, though the task says else.")
 
 
 class TierSection(RecipeSection):

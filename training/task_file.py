@@ -203,7 +203,7 @@ class TaskFile(Section):
     def first_tier(self) -> str:
         """The tier to train first: one that needs no other."""
         recipes = {tier: self.recipe(tier) for tier in self.tiers}
-        alone = (tier for tier, each in recipes.items() if each.teacher is None and each.start_from is None)
+        alone = (tier for tier, each in recipes.items() if each.teacher is None and not each.start_from)
         return next(alone, next(iter(self.tiers)))
 
     def difficulty_of(self, head_id: str) -> DifficultySection | None:

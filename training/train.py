@@ -193,9 +193,9 @@ def _network(request: RunRequest, *, steps: int, is_begun: bool) -> tuple[Inspec
     network.section = request.section
     # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
     network.views = 1
-    if recipe.start_from is not None and not is_begun:
+    if recipe.start_from and not is_begun:
         earlier = resolve_start(recipe.start_from, runs_folder=request.runs_folder)
-        loaded = load_earlier(network, earlier, task_id=request.task.id)
+        loaded = load_earlier(network, earlier, request.task.to_domain())
         _log.info("%s: %d tensors loaded, %d begin anew", *loaded)
     trained = prepare_fine_tuning(network, recipe.fine_tuning, steps=steps)
     _log.info("%s trains %s of %s weights (%.2f %%)", recipe.fine_tuning.method, *trained, 100 * trained.share)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from build_engines.assure import AssuranceMetrics
-from build_engines.gates import LARGEST_GAP, LEAST_ITEMS
+from build_engines.gates import ATTRIBUTE_SLACK, LARGEST_GAP, LEAST_ITEMS
 from build_engines.markdown import table
 from build_engines.measure import NOISE_FLOOR_DRAWS, HeadMetrics, QuestionMetrics
 from build_engines.plan import ReleasePlan
@@ -39,7 +39,8 @@ def honesty() -> str:
         "ECE15 is the calibration error over 15 bins, on one photo a specimen, because photos of one specimen share "
         "their labels. *Chance* is what a perfectly calibrated model would stay below on the same items: the 95th "
         f"percentile of {NOISE_FLOOR_DRAWS:,} draws of the labels from the confidences; for single attributes, the "
-        "percentile at which all of them together fail by chance as seldom as one head. The *gap* is mean confidence "
+        "percentile at which all of them together fail by chance as seldom as one head, and only an error of more than "
+        f"{ATTRIBUTE_SLACK * 100:g} point beyond that fails the release. The *gap* is mean confidence "
         "in the answer minus accuracy, over all photos; its 95 % interval treats the photos of one specimen as "
         f"dependent, and may reach {LARGEST_GAP:.0%} on either side. For attributes the gap is promised for all of "
         f"them pooled. With fewer than {LEAST_ITEMS:,} specimens nothing would be promised."
@@ -102,7 +103,8 @@ def assurances_part(tiers: Iterable[tuple[str, tuple[AssuranceMetrics, ...]]]) -
         "A *band* says where the true probability lies behind a confidence, with 95 % for each answer; a *set* holds "
         "the true label with the chance that it promises. Both were fitted on calibration photos, each under maps that "
         "were fitted without it; the figures are of one photo a specimen. A quarter is held if the share borne "
-        f"out in it can be what the band says.\n\n{table(columns, rows)}"
+        "out in it can be what the band says. Sets keep their promise if honest ones would hold as little, or less, in "
+        f"2.5 % of all pairs of calibration and test samples or more often.\n\n{table(columns, rows)}"
     )
 
 

@@ -16,7 +16,7 @@ def cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascade
     rows = [
         (
             tier,
-            f"{verified.solved.costs.alone_ms[tier]:.1f}",
+            f"{verified.solved.costs.single_ms[tier]:.1f}",
             percent(exits[tier]) if tier in exits else "0.0 %",
             *(
                 f"{min(verified.solved.thresholds[tier][head], 1):.3f}" if place < len(plan.tier_ids) - 1 else ""
@@ -26,7 +26,7 @@ def cascade_parts(plan: ReleasePlan, verified: VerifiedRelease, cascade: Cascade
         )
         for place, tier in enumerate(plan.tier_ids)
     ]
-    strongest = verified.solved.costs.alone_ms[plan.tier_ids[-1]]
+    strongest = verified.solved.costs.single_ms[plan.tier_ids[-1]]
     cost = cascade.cost_ms
     share = f"{cost.mean:.1f} ({cost.low:.1f} to {cost.high:.1f}), {cost.mean / strongest:.1%} of the strongest tier"
     rows.append(
@@ -105,10 +105,11 @@ def _kept(promise: PromiseFacts | None, cascade: CascadeMetrics, heads: tuple[st
 
 def _shared(costs: TierCosts) -> list[str]:
     """Says what a tier costs behind another, where that is less."""
-    if costs.next_ms == costs.alone_ms:
+    if not costs.entry_ms:
         return []
-    behind = ", ".join(f"`{tier}` {cost_ms:.1f} ms" for tier, cost_ms in costs.next_ms.items())
-    return [f"Behind another tier a photo is decoded already, and costs less: {behind}."]
+    _, *later = costs.next_ms.items()
+    behind = ", ".join(f"`{tier}` {cost_ms:.1f} ms" for tier, cost_ms in later)
+    return [f"Behind another tier a photo is decoded already, which saves {costs.entry_ms:.1f} ms: {behind}."]
 
 
 def _fusion(fusions: Fusions, heads: tuple[str, ...]) -> list[str]:

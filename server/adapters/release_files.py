@@ -77,10 +77,19 @@ class EnginePart(Part):
     path: str
     input_size_px: int = Field(gt=0)
     attention_grid: tuple[int, int]
+    gives_pixels: bool = False
 
     def to_domain(self) -> EngineRef:
         """Returns the domain's engine."""
-        return EngineRef(self.model, self.precision, self.sha256, self.path, self.input_size_px, self.attention_grid)
+        return EngineRef(
+            self.model,
+            self.precision,
+            self.sha256,
+            self.path,
+            self.input_size_px,
+            self.attention_grid,
+            self.gives_pixels,
+        )
 
 
 class UncertaintyPart(Part):

@@ -74,8 +74,9 @@ class TritonBackend:
             address, supervisor = self._address, RemoteTriton(client, options)
         self._supervisor = await self._parts.enter_async_context(supervisor)
         engines = await self._parts.enter_async_context(TritonEngines(address, self._tracer))
-        calls = _STEPS * self._instance_count
-        self._engines = BatchingEngines(engines, BatchLimits(calls=calls, photos=self._batch_size))
+        instances = self._instance_count
+        limits = BatchLimits(calls=_STEPS * instances, pixel_calls=instances, photos=self._batch_size)
+        self._engines = BatchingEngines(engines, limits)
 
     async def stop(self) -> None:
         """Stops everything that was started; nothing is left of it."""

@@ -23,6 +23,7 @@ class EngineRef:
         path: The engine's file, relative to the model repository's root.
         input_size_px: The side of the square input.
         attention_grid: Rows and columns of the attention map.
+        gives_pixels: Whether its ensemble can give the decoded photo back; those of the first releases cannot.
     """
 
     model: str
@@ -31,6 +32,7 @@ class EngineRef:
     path: str
     input_size_px: int
     attention_grid: tuple[int, int]
+    gives_pixels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

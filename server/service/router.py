@@ -199,8 +199,8 @@ class Router:
         runner = self._runner_of(tier)
         size_px, later = tier.engine.input_size_px, plan.tiers[len(said) + 1 :]
         pixels = next((raw.pixels for _, raw in said if raw.pixels is not None and raw.pixels.size_px == size_px), None)
-        is_of_use = pixels is None and any(each.engine.input_size_px == size_px for each in later)
-        wanted = Wanted(plan.needed_heads, request.include_attention, is_of_use)
+        is_of_use = tier.engine.gives_pixels and any(each.engine.input_size_px == size_px for each in later)
+        wanted = Wanted(plan.needed_heads, request.include_attention, pixels is None and is_of_use)
         photo = request.photo if pixels is None else pixels
 
         def infer(timeout_s: float) -> Coroutine[Any, Any, RawPrediction]:

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from server.domain.errors import DeadlineExpiredError, EngineFailedError, PhotoRefusedError
 from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
+from server.triton.wire import MAX_MESSAGE_BYTES
 
 
 class ManyEngines(Protocol):
@@ -37,12 +38,14 @@ class BatchLimits:
 
     Attributes:
         calls: Calls of one kind under way at once, at least 1: one an instance in each step.
+        pixel_calls: Of those with decoded photos, which go through one step.
         photos: Photos in one call, at least 1, at most what the models take.
-        photo_bytes: What the photos of one call weigh together, unless it is one photo: large ones
+        photo_bytes: What the encoded photos of one call weigh together, unless it is one photo: large ones
             take long to decode, and nobody should wait for them.
     """
 
     calls: int = 4
+    pixel_calls: int = 2
     photos: int = 4
     photo_bytes: int = 1 << 20
 
@@ -66,8 +69,8 @@ class BatchingEngines:
         key = engine.model, isinstance(photo, Pixels), wanted
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(key, engine, wanted)
-        if lane.calls < self._limits.calls and not lane.waiting:
+            lane = self._lanes[key] = _Lane(key, engine, *key[1:])
+        if lane.calls < self._most_calls(lane) and not lane.waiting:
             return await self._send_alone(lane, photo, timeout_s)
         return await self._wait(lane, photo, timeout_s)
 
@@ -96,7 +99,7 @@ class BatchingEngines:
     def _end_call(self, lane: "_Lane") -> None:
         """Gives the call to those who wait; forgets the lane if nobody does."""
         lane.calls -= 1
-        while lane.calls < self._limits.calls and (boarded := self._board(lane)):
+        while lane.calls < self._most_calls(lane) and (boarded := self._board(lane)):
             lane.calls += 1
             call = _Call(boarded)
             for passenger in call.passengers:
@@ -108,10 +111,13 @@ class BatchingEngines:
         if not lane.calls:
             del self._lanes[lane.key]
 
+    def _most_calls(self, lane: "_Lane") -> int:
+        return self._limits.pixel_calls if lane.is_decoded else self._limits.calls
+
     def _board(self, lane: "_Lane") -> list["_Passenger"]:
         """Takes those who leave together off the queue; who has given up in the meantime stays behind."""
         boarded: list[_Passenger] = []
-        room = self._limits.photo_bytes
+        room = _MOST_PIXEL_BYTES if lane.is_decoded else self._limits.photo_bytes
         while lane.waiting and len(boarded) < self._limits.photos:
             if not lane.waiting[0].answer.done():
                 if boarded and len(lane.waiting[0].photo) > room:
@@ -157,6 +163,9 @@ class BatchingEngines:
 _Key = tuple[str, bool, Wanted]
 """The model, whether its photos are decoded, and what is wanted of it."""
 
+_MOST_PIXEL_BYTES = MAX_MESSAGE_BYTES - (1 << 20)
+"""Decoded photos are alike, and cost nobody time but on their way."""
+
 
 @dataclass(slots=True, eq=False)
 class _Lane:
@@ -164,6 +173,7 @@ class _Lane:
 
     key: _Key
     engine: EngineRef
+    is_decoded: bool
     wanted: Wanted
     calls: int = 0
     waiting: "deque[_Passenger]" = field(default_factory=deque)

@@ -3,6 +3,7 @@
 Not for the path of requests, which is `server.triton.engines`.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import grpc
@@ -12,8 +13,15 @@ from tritonclient.grpc import service_pb2_grpc
 
 from server.domain.errors import BackendUnavailableError
 from server.triton.errors import ModelLoadError
-from server.triton.tier_models import PHOTO
-from server.triton.wire import CHANNEL_OPTIONS, Array, domain_error, outputs_of, photo_bytes, tensor_request
+from server.triton.wire import (
+    CHANNEL_OPTIONS,
+    Array,
+    domain_error,
+    outputs_of,
+    photo_bytes,
+    photo_request,
+    tensor_request,
+)
 
 
 class TritonClient:
@@ -73,14 +81,16 @@ class TritonClient:
         except grpc.RpcError as error:
             raise BackendUnavailableError(f"Triton does not unload {model}: {error.details()}") from error
 
-    async def send_photo(self, model: str, photo: bytes, *, timeout_s: float) -> dict[str, Array]:
-        """Sends one encoded photo to a model and returns all of its outputs by name, batch first.
+    async def send_photo(
+        self, model: str, photo: bytes, *, outputs: Sequence[str], timeout_s: float
+    ) -> dict[str, Array]:
+        """Sends one encoded photo to a model and returns some of its outputs by name, batch first.
 
         Raises:
             LoupeError: The model does not answer; see `server.triton.wire.domain_error`.
         """
-        request = pb.ModelInferRequest(model_name=model, raw_input_contents=[photo_bytes(photo)])
-        request.inputs.add(name=PHOTO, datatype="BYTES", shape=[1, 1])
+        request = photo_request(model, outputs)
+        request.raw_input_contents.append(photo_bytes(photo))
         return await self._infer(request, timeout_s)
 
     async def send_tensor(self, model: str, name: str, tensor: Array, *, timeout_s: float) -> dict[str, Array]:

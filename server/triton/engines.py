@@ -21,6 +21,7 @@ from server.domain.release import EngineRef
 from server.triton.tier_models import ATTENTION_MAP, IMAGE, UNCERTAINTY, UNCERTAINTY_WIDTH, engine_model
 from server.triton.wire import (
     CHANNEL_OPTIONS,
+    Array,
     domain_error,
     outputs_of,
     photo_request,
@@ -129,10 +130,15 @@ def raw_predictions(
             feature_distance=distance,
             logit_variance=variance,
             attention=None if attention is None else attention[each],
-            pixels=None if images is None else Pixels(size_px, memoryview(images[each].reshape(-1))),
+            pixels=None if images is None else _pixels(images[each], is_alone=count == 1),
         )
         for each, (distance, variance) in enumerate(uncertainty.tolist())
     ]
+
+
+def _pixels(image: Array, *, is_alone: bool) -> Pixels:
+    """Takes a decoded photo out of a response; a copy if there are others in it, which would else be kept along."""
+    return Pixels(len(image), (image if is_alone else image.copy()).reshape(-1).data)
 
 
 def _serialized(engine: EngineRef, photos: Sequence[bytes] | Sequence[Pixels], wanted: Wanted) -> bytes:

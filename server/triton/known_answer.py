@@ -51,14 +51,14 @@ async def compute_known_answer(
     Raises:
         LoupeError: A model does not answer.
     """
-    image = (await client.send_photo(spec.preprocess_model, photo, timeout_s=timeout_s))[IMAGE][0]
+    decoded = await client.send_photo(spec.preprocess_model, photo, outputs=[IMAGE], timeout_s=timeout_s)
     pattern = pattern_of(spec.input_size_px)[np.newaxis]
     pattern_outputs = await client.send_tensor(spec.engine_model, IMAGE, pattern, timeout_s=timeout_s)
-    photo_outputs = await client.send_photo(spec.model, photo, timeout_s=timeout_s)
+    photo_outputs = await client.send_photo(spec.model, photo, outputs=list(spec.output_shapes), timeout_s=timeout_s)
     return KnownAnswer(
         photo_path=photo_path,
         photo_sha256=sha256(photo).hexdigest(),
-        block_means=tuple(block_means(image).ravel().tolist()),
+        block_means=tuple(block_means(decoded[IMAGE][0]).ravel().tolist()),
         pattern_outputs=_flattened(pattern_outputs),
         photo_outputs=_flattened(photo_outputs),
     )
@@ -87,7 +87,8 @@ async def check_tier(
     pattern = pattern_of(spec.input_size_px)[np.newaxis]
     findings: list[str] = []
     for outputs in await _repeat(
-        concurrency, lambda: client.send_photo(spec.preprocess_model, tier.photo, timeout_s=timeout_s)
+        concurrency,
+        lambda: client.send_photo(spec.preprocess_model, tier.photo, outputs=[IMAGE], timeout_s=timeout_s),
     ):
         findings += block_findings(spec.preprocess_model, outputs[IMAGE][0], known)
     for outputs in await _repeat(
@@ -106,8 +107,11 @@ async def check_ensemble(
     Arguments, result and errors are those of `check_tier`.
     """
     spec, known = tier.spec, tier.known_answer
+    names = list(spec.output_shapes)
     findings: list[str] = []
-    for outputs in await _repeat(concurrency, lambda: client.send_photo(spec.model, tier.photo, timeout_s=timeout_s)):
+    for outputs in await _repeat(
+        concurrency, lambda: client.send_photo(spec.model, tier.photo, outputs=names, timeout_s=timeout_s)
+    ):
         findings += output_findings(spec.model, outputs, known.photo_outputs, known.output_tolerance)
     return tuple(dict.fromkeys(findings))
 

@@ -147,6 +147,15 @@ async def test_pixels_go_to_engines_of_their_size_alone() -> None:
     assert [isinstance(each.photo, Pixels) for each in bench.engines.calls] == [False, False, True]
 
 
+async def test_an_ensemble_that_cannot_give_pixels_is_not_asked() -> None:
+    """Those of releases from before are as they were published: each of their tiers decodes the photo."""
+    plain = make_release(*TIERS)
+    old = tuple(replace(each, engine=replace(each.engine, gives_pixels=False)) for each in plain.tiers)
+    bench = Bench(release=Release(plain.task, 1, old), fast=UNSURE, medium=UNSURE, full=SURE)
+    await bench.inspect()
+    assert [(each.photo, each.wanted.pixels) for each in bench.engines.calls] == [(REQUEST.photo, False)] * 3
+
+
 async def test_a_single_tier_gives_no_pixels() -> None:
     """Who may not go on asks for nothing that would help to."""
     bench = Bench(fast=UNSURE)

@@ -1,5 +1,6 @@
 """What is frozen stays, what is adapted learns, and what is saved is a plain network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from training.earlier_weights import NoCommonWeightsError, load_earlier
 from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
 from training.learner import undecayed_names
 from training.model import InspectionNetwork
-from training.recipe import FineTuningMethod, FineTuningSection, NetworkSection, StageSection
+from training.recipe import FineTuningMethod, FineTuningSection, NetworkSection, StageSection, Variant
 from training.task_file import TASKS_FOLDER, load_task_file
 from training.train import RunRequest, RunResult, train
 
@@ -163,6 +164,17 @@ def test_every_task_says_which_tier_comes_first() -> None:
     assert {load_task_file(path.stem).first_tier for path in TASKS_FOLDER.glob("*.toml")} == {"full"}
 
 
+@pytest.mark.parametrize("variant", ["demo", "production"])
+def test_a_tier_begins_with_weights_that_fit(variant: Variant) -> None:
+    """What a task file names as the first weights is a tier of the same backbone, in the variant that is trained."""
+    for task in map(load_task_file, sorted(path.stem for path in TASKS_FOLDER.glob("*.toml"))):
+        for tier in task.tiers:
+            if start := task.recipe(tier, variant).start_from:
+                of_task, other = start.split("/")
+                backbones = {task.tier(each).network(variant).backbone for each in (tier, other)}
+                assert (of_task, len(backbones)) == (task.id, 1), f"{task.id}/{tier}"
+
+
 def test_a_run_begins_with_the_weights_of_an_earlier_one(folder: Path) -> None:
     """What fits is loaded and counted; of another task's run only the backbone; another backbone is refused."""
     earlier = train(request(folder, "test_vit", FineTuningSection()))
@@ -171,8 +183,8 @@ def test_a_run_begins_with_the_weights_of_an_earlier_one(folder: Path) -> None:
     before = backbone_weights(earlier.folder / "model.safetensors")
     after = backbone_weights(later.folder / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    count = len(network().state_dict())
-    assert load_earlier(network(), earlier.folder, task_id="cannabis")[1:] == (count, 0)
-    assert load_earlier(network(), earlier.folder, task_id="bread")[1:] == (len(before), count - len(before))
+    count, task = len(network().state_dict()), small_task().to_domain()
+    assert load_earlier(network(), earlier.folder, task)[1:] == (count, 0)
+    assert load_earlier(network(), earlier.folder, replace(task, id="bread"))[1:] == (len(before), count - len(before))
     with pytest.raises(NoCommonWeightsError, match="test_vit"):
-        load_earlier(network("test_efficientnet"), earlier.folder, task_id="cannabis")
+        load_earlier(network("test_efficientnet"), earlier.folder, task)

@@ -8,7 +8,7 @@ from small_dataset import SIZE_PX, small_task
 
 from training.checkpoint import build_network
 from training.density import DensityDataError, density_classes, fit_density
-from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork
+from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork, shrunk_side
 from training.photo_data import PhotoSplit
 from training.recipe import NetworkSection
 from training.run_sealing import fit_feature_density
@@ -88,6 +88,7 @@ def test_a_network_may_look_at_fewer_pixels_than_it_is_given() -> None:
         half = networks[1](small).attention
     assert torch.allclose(given, shrunk, atol=1e-5)
     assert half.shape == (2, 1, 1)
+    assert [shrunk_side(px, shrinking) for px in (128, 96, 64, 32)] == [64, 32, 32, 32]
 
 
 def test_a_network_does_not_see_more_than_it_is_given() -> None:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import BackendUnavailableError, DeadlineExpiredError, EngineFailedError, PhotoRefusedError
-from server.domain.prediction import Pixels, RawPrediction, Wanted
+from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
 from server.triton.batches import BatchingEngines, BatchLimits
 
@@ -58,7 +58,8 @@ class Wire:
             raise self.failure
         if BAD in photos:
             raise PhotoRefusedError("UNDECODABLE")
-        return [RawPrediction({"kind": np.float32([photo[0]])}, 0.0, 0.0) for photo in photos]
+        firsts = [photo.content[0] if isinstance(photo, Pixels) else photo[0] for photo in photos]
+        return [RawPrediction({"kind": np.float32([first])}, 0.0, 0.0) for first in firsts]
 
 
 class Station:
@@ -67,7 +68,7 @@ class Station:
     def __init__(self, *, calls: int = 1, photos: int = 4, photo_bytes: int = 1000) -> None:
         """Limits what travels."""
         self.wire = Wire()
-        self.engines = BatchingEngines(self.wire, BatchLimits(calls, photos, photo_bytes))
+        self.engines = BatchingEngines(self.wire, BatchLimits(calls, 1, photos, photo_bytes))
 
     async def infer(self, photo: bytes, timeout_s: float = 60.0) -> int:
         """Sends a photo, and returns what its answer begins with."""
@@ -258,3 +259,18 @@ def test_everyone_gets_what_is_theirs(steps: list[tuple[str, int]], calls: int, 
         await until(lambda: station.is_idle)
 
     asyncio.run(play())
+
+
+async def test_decoded_photos_travel_by_themselves() -> None:
+    """They go to another model: never in one call with encoded ones. None is held back for its weight."""
+    station = Station(photo_bytes=3)
+    pixels = [Pixels(1, memoryview(bytes([number]) * 3)) for number in range(4)]
+    photos: list[Photo] = [b"0", pixels[0], b"1", pixels[1], b"2", pixels[2], pixels[3]]
+    tasks = [
+        asyncio.create_task(station.engines.infer(ENGINE, each, Wanted(("kind",)), timeout_s=60)) for each in photos
+    ]
+    await until(lambda: len(station.wire.calls) == 2)
+    station.wire.may_answer.set()
+    await asyncio.gather(*tasks)
+    assert station.wire.calls == [[b"0"], [pixels[0]], [b"1", b"2"], pixels[1:]]
+    assert station.is_idle

@@ -1,7 +1,7 @@
 """What the gateway makes of a Triton that somebody else runs: when it says that it serves, and when it does not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -52,11 +52,14 @@ class FakeRemote:
         assert timeout_s > 0
         self.loads.append(model)
 
-    async def send_photo(self, model: str, _: bytes, *, timeout_s: float) -> dict[str, np.ndarray]:
+    async def send_photo(
+        self, model: str, _: bytes, *, outputs: Sequence[str], timeout_s: float
+    ) -> dict[str, np.ndarray]:
         """Answers as told."""
         await asyncio.sleep(0)
         if model in self.silent:
             raise BackendUnavailableError(f"the stub is not healthy ({timeout_s})")
+        assert (outputs == ["image"]) == model.endswith("preprocess")
         if model.endswith("preprocess"):
             return {"image": IMAGE}
         return WRONG if model in self.wrong else RIGHT

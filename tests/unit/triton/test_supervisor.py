@@ -1,7 +1,7 @@
 """The supervisor's decisions, on a Triton without processes: what it mends, in which order, and what it says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -108,11 +108,14 @@ class FakeTriton:
         self._act("restart", "")
         self.process, self.living = FakeProcess(), {}
 
-    async def send_photo(self, model: str, _: bytes, *, timeout_s: float) -> dict[str, np.ndarray]:
+    async def send_photo(
+        self, model: str, _: bytes, *, outputs: Sequence[str], timeout_s: float
+    ) -> dict[str, np.ndarray]:
         """Answers as told."""
         await asyncio.sleep(0)
         if model in self.silent:
             return await unhealthy(timeout_s=timeout_s)
+        assert (outputs == ["image"]) == model.endswith("preprocess")
         return {"image": IMAGE} if model.endswith("preprocess") else self.answers_of.get(model, self.answers)
 
     async def send_tensor(self, *_: object, timeout_s: float) -> dict[str, np.ndarray]:
@@ -348,6 +351,6 @@ async def test_a_stronger_tier_that_is_wrong_is_not_served_on(triton: FakeTriton
         assert not supervisor.distrusts(STRONGER.spec.model)
 
 
-async def unhealthy(*_: object, timeout_s: float) -> dict[str, np.ndarray]:
+async def unhealthy(*_: object, timeout_s: float, **__: object) -> dict[str, np.ndarray]:
     """Fails as a call to a hanging stub does."""
     raise BackendUnavailableError(f"the stub is not healthy ({timeout_s})")
