@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from onnx import NodeProto, helper
 from small_build import outputs_without_triton
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, choose, losses_of, some_photos
+from build_engines.compilers import float_nodes
 from build_engines.errors import PrecisionError
 from build_engines.plan import TierPlan
 
@@ -59,3 +61,27 @@ def test_photos_are_drawn_by_specimen() -> None:
     assert some_photos(photos).paths == drawn.paths
     few = photos.taken(groups < 10)
     assert len(some_photos(few).paths) == len(few.paths)
+
+
+def test_ends_of_a_network_stay_in_floats() -> None:
+    """Its first convolution, and what comes behind the backbone, whichever map it starts from."""
+
+    def convolution(name: str, of: str, weight: str) -> NodeProto:
+        return helper.make_node("Conv", [of, weight], [name], name=name)
+
+    nodes = [
+        convolution("stem", "image", "network.backbone.stem.weight"),
+        convolution("body", "stem", "network.backbone.body.weight"),
+        helper.make_node("Add", ["stem", "body"], ["sum"], name="sum"),
+        convolution("fine", "stem", "network.fine.weight"),
+        convolution("coarse", "sum", "network.coarse.weight"),
+        helper.make_node("Add", ["fine", "coarse"], ["fused"], name="fused"),
+        helper.make_node("Relu", ["fused"], ["out"], name="out"),
+    ]
+    assert float_nodes(helper.make_model(helper.make_graph(nodes, "net", [], []))) == [
+        "stem",
+        "fine",
+        "coarse",
+        "fused",
+        "out",
+    ]
