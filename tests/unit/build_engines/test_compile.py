@@ -1,17 +1,21 @@
 """Which precision may serve, and which of those that may does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import NodeProto, helper
 from small_build import outputs_without_triton
+from small_dataset import SIZE_PX
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, choose, losses_of, some_photos
-from build_engines.compilers import float_nodes
+from build_engines.compilers import EightBits, FullPrecision, _mean, float_nodes
 from build_engines.errors import PrecisionError
+from build_engines.export import export
 from build_engines.plan import TierPlan
 
 PLAIN = Candidate("fp32", 100, 10.0, {}, {}, {}, "")
@@ -85,3 +89,17 @@ def test_ends_of_a_network_stay_in_floats() -> None:
         "fused",
         "out",
     ]
+
+
+def test_rounding_leaves_the_mean_of_the_embedding(plan: TierPlan, tmp_path: Path) -> None:
+    """What rounding does to the mean of what the heads take is put right, on the photos over which it was taken."""
+    exported, simple, engine = export(plan).path, tmp_path / "simple.onnx", tmp_path / "engine.onnx"
+    images = np.random.default_rng(0).integers(0, 256, (8, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+    FullPrecision().compile(exported, simple, images)
+    EightBits().compile(exported, engine, images)
+    exact, rounded = onnx.load(simple), onnx.load(engine)
+    [shifted] = [node for node in rounded.graph.node if node.name.endswith("/shifted")]
+    wanted = _mean(exact, shifted.input[0], images)
+    before, after = (_mean(rounded, name, images) - wanted for name in (shifted.input[0], shifted.output[0]))
+    assert np.abs(after).max() < 1e-5 < np.abs(before).max()
+    assert all(shifted.input[0] not in node.input for node in rounded.graph.node if node != shifted)
