@@ -187,6 +187,7 @@ def tier_spec(plan: TierPlan, engine: CompiledEngine) -> TierModelSpec:
         heads=tuple((head.id, len(head.labels)) for head in plan.checkpoint.task.heads),
         attention_grid=file.attention_grid,
         engine_path=engine.path,
+        gives_pixels=True,
     )
 
 

@@ -29,12 +29,12 @@ def toy_photo(width: int = 320, height: int = 240, *, seed: int = 0, photo_forma
 def toy_spec(task: Task, engine_path: Path, *, model: str = "bread_r1_fast") -> TierModelSpec:
     """Returns the tier that serves an engine written by `write_toy_engine`."""
     heads = tuple((head.id, len(head.labels)) for head in task.heads)
-    return TierModelSpec(model, SIZE_PX, heads, GRID, engine_path)
+    return TierModelSpec(model, SIZE_PX, heads, GRID, engine_path, gives_pixels=True)
 
 
 def toy_ref(spec: TierModelSpec) -> EngineRef:
     """Returns what the gateway knows of a tier's engine."""
-    return EngineRef(spec.model, "fp32", "a" * 64, spec.engine_path.name, SIZE_PX, GRID)
+    return EngineRef(spec.model, "fp32", "a" * 64, spec.engine_path.name, SIZE_PX, GRID, spec.gives_pixels)
 
 
 def write_toy_engine(path: Path, task: Task, *, seed: int = 0) -> Path:

@@ -18,7 +18,7 @@ from server.domain.errors import DeadlineExpiredError, EngineFailedError
 from server.domain.ports import Tracer, Untraced
 from server.domain.prediction import Photo, Pixels, RawPrediction, Wanted
 from server.domain.release import EngineRef
-from server.triton.tier_models import ATTENTION_MAP, IMAGE, UNCERTAINTY, UNCERTAINTY_WIDTH, engine_model
+from server.triton.tier_models import ATTENTION_MAP, DECODED, IMAGE, UNCERTAINTY, UNCERTAINTY_WIDTH, engine_model
 from server.triton.wire import (
     CHANNEL_OPTIONS,
     Array,
@@ -146,14 +146,16 @@ def _serialized(engine: EngineRef, photos: Sequence[bytes] | Sequence[Pixels], w
     if isinstance(photos[0], Pixels):
         head = _pixels_request(engine.model, engine.input_size_px, wanted, len(photos))
         return serialized_with_pixels(head, [each.content for each in cast("Sequence[Pixels]", photos)])
-    return serialized_with_photos(_photo_request(engine.model, wanted, len(photos)), cast("Sequence[bytes]", photos))
+    return serialized_with_photos(_photo_request(engine, wanted, len(photos)), cast("Sequence[bytes]", photos))
 
 
 @lru_cache(maxsize=1024)
-def _photo_request(model: str, wanted: Wanted, count: int) -> bytes:
+def _photo_request(engine: EngineRef, wanted: Wanted, count: int) -> bytes:
     """Returns the serialized request for some encoded photos but for the photos themselves."""
-    names = (*_outputs(wanted), IMAGE) if wanted.pixels else _outputs(wanted)
-    serialized: bytes = photo_request(model, names, count=count).SerializeToString()
+    names = _outputs(wanted)
+    if engine.gives_pixels:
+        names = (*names, IMAGE if wanted.pixels else DECODED)
+    serialized: bytes = photo_request(engine.model, names, count=count).SerializeToString()
     return serialized
 
 

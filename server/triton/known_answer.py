@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from server.domain.known_answer import KnownAnswer
 from server.triton.client import TritonClient
-from server.triton.tier_models import IMAGE, TierModelSpec
+from server.triton.tier_models import DECODED, IMAGE, TierModelSpec
 from server.triton.wire import Array
 
 BLOCKS = 8
@@ -54,7 +54,7 @@ async def compute_known_answer(
     decoded = await client.send_photo(spec.preprocess_model, photo, outputs=[IMAGE], timeout_s=timeout_s)
     pattern = pattern_of(spec.input_size_px)[np.newaxis]
     pattern_outputs = await client.send_tensor(spec.engine_model, IMAGE, pattern, timeout_s=timeout_s)
-    photo_outputs = await client.send_photo(spec.model, photo, outputs=list(spec.output_shapes), timeout_s=timeout_s)
+    photo_outputs = await _ask_ensemble(client, spec, photo, timeout_s)
     return KnownAnswer(
         photo_path=photo_path,
         photo_sha256=sha256(photo).hexdigest(),
@@ -107,13 +107,18 @@ async def check_ensemble(
     Arguments, result and errors are those of `check_tier`.
     """
     spec, known = tier.spec, tier.known_answer
-    names = list(spec.output_shapes)
     findings: list[str] = []
-    for outputs in await _repeat(
-        concurrency, lambda: client.send_photo(spec.model, tier.photo, outputs=names, timeout_s=timeout_s)
-    ):
+    for outputs in await _repeat(concurrency, lambda: _ask_ensemble(client, spec, tier.photo, timeout_s)):
         findings += output_findings(spec.model, outputs, known.photo_outputs, known.output_tolerance)
     return tuple(dict.fromkeys(findings))
+
+
+async def _ask_ensemble(client: TritonClient, spec: TierModelSpec, photo: bytes, timeout_s: float) -> dict[str, Array]:
+    """Returns what the engine says about a photo, asked for as the gateway does that wants no pixels."""
+    names = [*spec.output_shapes, *([DECODED] if spec.gives_pixels else [])]
+    outputs = await client.send_photo(spec.model, photo, outputs=names, timeout_s=timeout_s)
+    outputs.pop(DECODED, None)
+    return outputs
 
 
 def pattern_of(size_px: int) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from server.triton.tier_models import IMAGE, PHOTO, Target, TierModelSpec
+from server.triton.tier_models import DECODED, IMAGE, PHOTO, Target, TierModelSpec
 
 MEMORY_LIMIT_BYTES = 3 << 30
 """Address space of a preprocessing process: 50 megapixels take up to 1.1 GiB (RGBA), its libraries 0.3 GiB."""
@@ -22,6 +22,8 @@ def preprocess_config(spec: TierModelSpec, *, instance_count: int) -> str:
     config = pb.ModelConfig(name=spec.preprocess_model, backend="python", max_batch_size=spec.max_batch_size)
     config.input.append(pb.ModelInput(name=PHOTO, data_type=pb.TYPE_STRING, dims=[1]))
     config.output.append(_output(IMAGE, spec.image_shape, data_type=pb.TYPE_UINT8))
+    if spec.gives_pixels:
+        config.output.append(_decoded())
     _set_instances(config, pb.ModelInstanceGroup.KIND_CPU, instance_count)
     _set_parameters(config, {"input_size_px": str(spec.input_size_px), "memory_limit_bytes": str(MEMORY_LIMIT_BYTES)})
     return _text(config)
@@ -50,13 +52,17 @@ def engine_config(spec: TierModelSpec, *, target: Target, instance_count: int) -
 
 
 def ensemble_config(spec: TierModelSpec) -> str:
-    """Returns the config of the ensemble: the encoded photo in, the engine's outputs out, and the decoded photo."""
+    """Returns the config of the ensemble: the encoded photo in, the engine's outputs out, and perhaps its input."""
     config = pb.ModelConfig(name=spec.model, platform="ensemble", max_batch_size=spec.max_batch_size)
     config.input.append(pb.ModelInput(name=PHOTO, data_type=pb.TYPE_STRING, dims=[1]))
-    config.output.extend([*_float_outputs(spec), _output(IMAGE, spec.image_shape, data_type=pb.TYPE_UINT8)])
+    config.output.extend(_float_outputs(spec))
+    decoding = [IMAGE]
+    if spec.gives_pixels:
+        decoding.append(DECODED)
+        config.output.extend([_output(IMAGE, spec.image_shape, data_type=pb.TYPE_UINT8), _decoded()])
     config.ensemble_scheduling.step.extend(
         [
-            _step(spec.preprocess_model, inputs=[PHOTO], outputs=[IMAGE]),
+            _step(spec.preprocess_model, inputs=[PHOTO], outputs=decoding),
             _step(spec.engine_model, inputs=[IMAGE], outputs=list(spec.output_shapes)),
         ]
     )
@@ -65,6 +71,10 @@ def ensemble_config(spec: TierModelSpec) -> str:
 
 def _float_outputs(spec: TierModelSpec) -> list[pb.ModelOutput]:
     return [_output(name, shape, data_type=pb.TYPE_FP32) for name, shape in spec.output_shapes.items()]
+
+
+def _decoded() -> pb.ModelOutput:
+    return _output(DECODED, [1], data_type=pb.TYPE_UINT8)
 
 
 def _output(name: str, dims: Sequence[int], *, data_type: int) -> pb.ModelOutput:

@@ -18,6 +18,11 @@ PHOTO = "photo"
 IMAGE = "image"
 """Between the steps, and an output for who asks another engine next: `[batch, size, size, 3]` uint8, RGB."""
 
+DECODED = "decoded"
+"""Beside the image, from the first step: `[batch, 1]` uint8, all 1. Nobody reads it, but who does not ask for the image
+asks for this: Triton leaves out a step of whose outputs none is asked for, though the next one takes it (issue 7482).
+"""
+
 UNCERTAINTY = "uncertainty"
 """Output: `[batch, 2]` float32, the feature distance and the mean logit variance."""
 
@@ -58,6 +63,7 @@ class TierModelSpec:
         attention_grid: Rows and columns of the attention map.
         engine_path: The engine's ONNX file.
         max_batch_size: The largest batch of one request, at least 1.
+        gives_pixels: Whether the ensemble can give the decoded photo back; those of the first releases cannot.
     """
 
     model: str
@@ -66,6 +72,7 @@ class TierModelSpec:
     attention_grid: tuple[int, int]
     engine_path: Path
     max_batch_size: int = 8
+    gives_pixels: bool = False
 
     @classmethod
     def from_release(cls, task: Task, engine: EngineRef, *, repository_root: Path) -> Self:
@@ -82,6 +89,7 @@ class TierModelSpec:
             heads=tuple((head.id, len(head.labels)) for head in task.heads),
             attention_grid=engine.attention_grid,
             engine_path=repository_root / engine.path,
+            gives_pixels=engine.gives_pixels,
         )
 
     @property

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from server.domain.errors import PhotoRefusedError
 from server.imaging import prepare
 from server.triton.refusal import refusal_text
-from server.triton.tier_models import IMAGE, PHOTO
+from server.triton.tier_models import DECODED, IMAGE, PHOTO
 
 
 class TritonPythonModel:
@@ -27,7 +27,9 @@ class TritonPythonModel:
         Args:
             args: Triton's description of this instance; `model_config` is JSON.
         """
-        parameters = json.loads(args["model_config"])["parameters"]
+        config = json.loads(args["model_config"])
+        parameters = config["parameters"]
+        self._output_names = [each["name"] for each in config["output"]]
         self._size_px = int(parameters["input_size_px"]["string_value"])
         limit_memory(int(parameters["memory_limit_bytes"]["string_value"]))
 
@@ -39,7 +41,8 @@ class TritonPythonModel:
         try:
             photos = pb_utils.get_input_tensor_by_name(request, PHOTO).as_numpy()
             images = np.stack([prepare(photo, size_px=self._size_px) for photo in photos.ravel()])
-            return pb_utils.InferenceResponse([pb_utils.Tensor(IMAGE, images)])
+            outputs = {IMAGE: images, DECODED: np.ones((len(images), 1), np.uint8)}
+            return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in self._output_names])
         except PhotoRefusedError as error:
             return _error(refusal_text(error.code))
         except MemoryError:

@@ -23,8 +23,8 @@ def test_ensemble_maps_photo_to_one_output_a_head() -> None:
     """The ensemble takes the encoded photo and offers every head, uncertainty, attention, and the decoded photo."""
     config = parsed(ensemble_config(SPEC))
     assert [(each.name, each.data_type, list(each.dims)) for each in config.input] == [("photo", pb.TYPE_STRING, [1])]
-    assert {each.name: list(each.dims) for each in config.output} == OUTPUTS | {"image": [64, 64, 3]}
-    assert {each.name for each in config.output if each.data_type != pb.TYPE_FP32} == {"image"}
+    assert {each.name: list(each.dims) for each in config.output} == OUTPUTS | {"image": [64, 64, 3], "decoded": [1]}
+    assert {each.name for each in config.output if each.data_type != pb.TYPE_FP32} == {"image", "decoded"}
 
 
 def test_ensemble_names_versions_of_its_steps() -> None:

@@ -17,7 +17,8 @@ from server.triton.refusal import refusal_in
 
 def arguments(**parameters: str) -> dict[str, str]:
     """Returns what Triton passes to `initialize`."""
-    return {"model_config": json.dumps({"parameters": {k: {"string_value": v} for k, v in parameters.items()}})}
+    told = {k: {"string_value": v} for k, v in parameters.items()}
+    return {"model_config": json.dumps({"parameters": told, "output": [{"name": "image"}, {"name": "decoded"}]})}
 
 
 @pytest.fixture
