@@ -97,7 +97,7 @@ def judge_cascade(losses: Mapping[str, tuple[float, float]], epsilon: float, *, 
         what: What is counted, e.g. `below the strongest tier`.
     """
     return tuple(
-        Gate(f"{head} at most {epsilon:.1%} {what}", f"{loss:+.2%}, at least {low:+.2%}", passed=low <= epsilon)
+        Gate(f"{head} at most {epsilon * 100:g}% {what}", f"{loss:+.2%}, at least {low:+.2%}", passed=low <= epsilon)
         for head, (loss, low) in losses.items()
     )
 

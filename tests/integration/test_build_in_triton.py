@@ -66,7 +66,7 @@ async def test_two_tiny_tiers_become_a_release(tmp_path: Path) -> None:
     assert published.tier_ids == ("fast", "full")
     assert published.tiers[0].deciders == solved.deciders["fast"]
     assert published.tiers[0].thresholds == solved.thresholds["fast"]
-    assert "For each decision head, accuracy is at most 2.0% below the strongest tier" in page
+    assert "For each decision head, accuracy is at most 2% below the strongest tier" in page
     assert "cost_product_type.svg" in page
 
     # The same engines under another promise, which even untrained networks keep: only the solving is done again.
