@@ -110,10 +110,11 @@ class PromiseFacts:
     @property
     def wording(self) -> str:
         """What is promised, as people read it."""
+        limit = f"at most {self.epsilon * 100:g}%"
         what = {
-            PromiseKind.GAP: f"accuracy is at most {self.epsilon * 100:g}% below the strongest tier",
-            PromiseKind.DISAGREEMENT: f"at most {self.epsilon * 100:g}% of the answers differ from the strongest tier's",
-            PromiseKind.SELECTIVE: f"at most {self.epsilon * 100:g}% of the answers that were sure enough are wrong",
+            PromiseKind.GAP: f"accuracy is {limit} below the strongest tier",
+            PromiseKind.DISAGREEMENT: f"{limit} of the answers differ from the strongest tier's",
+            PromiseKind.SELECTIVE: f"{limit} of the answers that were sure enough are wrong",
         }
         return f"For each decision head, {what[self.kind]}, with probability {1 - self.delta:.0%} over all of them."
 
