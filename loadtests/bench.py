@@ -28,7 +28,7 @@ from loadtests.stack import serve
 from loadtests.targets import gateway_sends, in_turn, open_channel, triton_sends
 from loadtests.tier_bench import TierFigures, compare, tier_cost
 from loupe.v1 import task_service_pb2, task_service_pb2_grpc
-from server.triton.tier_models import UNCERTAINTY
+from server.triton.tier_models import DECODED, UNCERTAINTY
 
 _IN_FLIGHT = (1, 4, 16, 32)
 _TIER_PHOTOS = 64
@@ -135,7 +135,7 @@ class _Bench:
     async def tier(self, tier: ServedTier, engine: EngineFile) -> TierFigures:
         """Measures one tier alone."""
         photos = [self._photos.read(number) for number in range(min(_TIER_PHOTOS, len(self._photos.paths)))]
-        outputs = (*self._served.heads, UNCERTAINTY)
+        outputs = (*self._served.heads, UNCERTAINTY, *([DECODED] if engine.gives_pixels else []))
         sends = gateway_sends(self._gateway, self._served.id, photos, min_tier=tier.id, max_tier=tier.id)
         if (answered := (await sends[0]()).trace.tier) != tier.id:
             raise WrongTierError(tier.id, answered)

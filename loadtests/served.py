@@ -70,16 +70,20 @@ class EngineFile:
     Attributes:
         model: The name of the tier's ensemble in Triton.
         path: The ONNX file.
+        gives_pixels: Whether the ensemble can give the decoded photo back.
     """
 
     model: str
     path: Path
+    gives_pixels: bool
 
 
 def read_engines(task: ServedTask, repository: Path) -> dict[str, EngineFile]:
     """Returns the engine of each tier of the active release, by the tier's id."""
     release = json.loads((task.folder(repository) / "release.json").read_text(encoding="utf-8"))
     return {
-        each["tier"]: EngineFile(each["engine"]["model"], repository / each["engine"]["path"])
+        each["tier"]: EngineFile(
+            each["engine"]["model"], repository / each["engine"]["path"], each["engine"].get("gives_pixels", False)
+        )
         for each in release["tiers"]
     }
