@@ -87,7 +87,7 @@ def test_a_network_may_look_at_fewer_pixels_than_it_is_given() -> None:
         given, shrunk = (each(photos).embedding for each, photos in zip(networks, (small, large), strict=True))
         half = networks[1](small).attention
     assert torch.allclose(given, shrunk, atol=1e-5)
-    assert half.shape == (2, 1, 1)
+    assert half.shape == (2, 2, 2)
     assert [shrunk_side(px, shrinking) for px in (128, 96, 64, 32)] == [64, 32, 32, 32]
 
 
