@@ -88,7 +88,7 @@ def test_a_network_may_look_at_fewer_pixels_than_it_is_given() -> None:
         half = networks[1](small).attention
     assert torch.allclose(given, shrunk, atol=1e-5)
     assert half.shape == (2, 2, 2)
-    assert [shrunk_side(px, shrinking) for px in (128, 96, 64, 32)] == [64, 32, 32, 32]
+    assert [shrunk_side(px, shrinking) for px in (128, 96, 64, 32)] == [64, 64, 32, 32]
 
 
 def test_a_network_does_not_see_more_than_it_is_given() -> None:
