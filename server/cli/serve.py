@@ -27,7 +27,7 @@ from server.rpc.interceptors import OnCall
 from server.settings import Settings, SettingsError
 from server.triton.errors import TritonSetupError
 
-_SAMPLE_PHOTO = "known_answer.jpg"
+_SAMPLE_PHOTOS = "known_answer*.jpg"
 _SAMPLE_TIMEOUT_S = 30.0
 _QUIET_STAGES = (Stage.SERVING, Stage.STOPPED)
 _ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- to be replaced
@@ -77,7 +77,7 @@ async def _show_sample(console: Console, settings: Settings, address: str) -> No
         async with AsyncLoupeClient(address, timeout_s=_SAMPLE_TIMEOUT_S) as client:
             for task in await client.list_tasks():
                 _, name, _, number = task.active_release.split("/")
-                photo = settings.model_repository / "releases" / name / number / _SAMPLE_PHOTO
+                photo = sample_photo(settings.model_repository / "releases" / name / number)
                 answer = await client.inspect(photo, task=task.name, alternative_count=2)
                 console.print(f"The bundled photo {_short(photo)}:", soft_wrap=True, highlight=False)
                 console.print(answer_view(answer, title=task.title))
@@ -86,6 +86,18 @@ async def _show_sample(console: Console, settings: Settings, address: str) -> No
         console.print(f"[red]The bundled photo was not answered.[/] {failure.cause} {failure.cure}")
     except OSError as error:
         console.print(f"[red]The bundled photo cannot be read:[/] {error}")
+
+
+def sample_photo(release: Path) -> Path:
+    """Returns the photo that a release is shown with: of a known answer, one a tier, the first by name.
+
+    Raises:
+        FileNotFoundError: It brings none.
+    """
+    photo = min(release.glob(_SAMPLE_PHOTOS), default=None)
+    if photo is None:
+        raise FileNotFoundError(f"no photo of a known answer in {release}")
+    return photo
 
 
 @contextlib.contextmanager
