@@ -98,9 +98,9 @@ def read_verified(plan: TierPlan) -> VerifiedEngine:
 def choose_known_photo(task: Task, calibrated: CalibratedEngine, outputs: ServedOutputs, photos: HeldOutPhotos) -> Path:
     """Returns a photo with a clear answer: right on every decision head, and surest on the least sure of them.
 
-    The first photo is taken if none is right on all.
+    It is one that looks as usual: no stranger than the median. The first photo is taken if none is right on all.
     """
-    surest = np.ones(len(photos.paths))
+    surest = (outputs.feature_distances <= np.median(outputs.feature_distances)).astype(np.float64)
     for head in task.decision_heads:
         probabilities = calibrated.meaning.calibrators[head].calibrate(outputs.logits[head])
         right = probabilities.argmax(axis=1) == photos.labels[head]
