@@ -125,6 +125,7 @@ def _router_options(settings: Settings) -> RouterOptions:
             answer_reserve_s=settings.answer_reserve_s,
             patience_s=settings.escalation_patience_s,
         ),
+        backlog=settings.escalation_backlog,
     )
 
 

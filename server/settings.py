@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     admission_waiting: int = Field(default=128, ge=0, le=65536)
     """Requests that wait for a tier beyond those; more are refused."""
 
+    escalation_backlog: int = Field(default=4, ge=0, le=65536)
+    """While a tier has more photos than this to give their first answer, none of its answers is bettered by a stronger
+    tier: about two for each instance. Such an answer is degraded, and says so."""
+
     max_concurrent_calls: int = Field(default=1024, ge=1, le=65536)
     """Calls that the server reads at once; more are refused before they are read."""
 

@@ -56,10 +56,12 @@ class RouterOptions:
     Attributes:
         bounds: The confidences that each recommendation takes.
         tier: How much work each tier takes, and how long a stronger one is waited for.
+        backlog: While more photos than this have no answer yet, none is escalated; at least 0.
     """
 
     bounds: RecommendationBounds = field(default_factory=RecommendationBounds)
     tier: TierLimits = field(default_factory=TierLimits)
+    backlog: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,8 @@ class Router:
             return self._engines.infer(tier.engine, photo, wanted, timeout_s=timeout_s)
 
         with self._tracer.step(f"tier {tier.tier}"):
+            if said:
+                self._refuse_beyond_backlog(plan.tiers[0])
             raw = await (runner.escalate if said else runner.run)(infer, deadline)
         so_far = [*said, (tier, raw)]
         confidences = confidences_to_decide(plan.release.task, tier, raw, fuse(so_far) if plan.is_own else {})
@@ -214,6 +218,16 @@ class Router:
         # Only now: what cannot be given a meaning was not said.
         said.append((tier, raw))
         return decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
+
+    def _refuse_beyond_backlog(self, first: TierRelease) -> None:
+        """Nobody is given a better answer while many have none: tiers share a machine.
+
+        Raises:
+            OverloadedError: The first tier has too much to do.
+        """
+        runner = self._runner_of(first)
+        if runner.in_flight + runner.waiting > self._options.backlog:
+            raise OverloadedError(f"tier {first.tier}", retry_after_s=0.0)
 
     def _runner_of(self, tier: TierRelease) -> TierRunner:
         model = tier.engine.model

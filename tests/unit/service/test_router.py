@@ -316,6 +316,25 @@ async def test_a_full_stronger_tier_degrades() -> None:
     assert (await running).trace.stop_reason is StopReason.CONFIDENT
 
 
+async def test_nobody_is_given_a_better_answer_while_many_have_none() -> None:
+    """Beyond the backlog an unsure answer goes out; once the first tier has less to do, photos escalate again."""
+    bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 8)), backlog=1))
+    gates = [Gate(UNSURE), Gate(UNSURE), Gate(UNSURE)]
+    left = iter(gates)
+
+    async def answer(call: Call) -> RawPrediction:
+        return await next(left)(call)
+
+    bench.engines.answers = {"fast": answer, "medium": SURE}
+    calls = [asyncio.create_task(bench.inspect()) for _ in gates]
+    for gate in gates:
+        await gate.entered.wait()
+        gate.open()
+    first, *others = await asyncio.gather(*calls)
+    assert first.trace.stop_reason is StopReason.OVERLOAD
+    assert [each.trace.stop_reason for each in others] == [StopReason.CONFIDENT] * 2
+
+
 async def test_a_caller_that_goes_away_frees_its_place() -> None:
     """A cancelled request is cancelled at the engine, and the next one runs."""
     gate = Gate()
