@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from server.domain.calibration.category_fit import fit_smoothed_temperature
 from server.domain.calibration.category_maps import Identity
 from server.domain.calibration.probability import DoubleArray
 from server.domain.calibration.selection import fit_best
@@ -21,6 +22,7 @@ SPLITS = 8
 TEST_ITEMS = 5_000
 MAX_ERROR = {1_000: 0.022, 5_000: 0.016}
 MAX_ADDED_LOSS = 0.002
+WORLDS = 300
 HEAD = Head("object", "Object", HeadKind.CATEGORY, tuple("abcdefghij"))
 
 
@@ -68,11 +70,16 @@ def mean_floor(confidences: DoubleArray) -> float:
     return float(np.sqrt(2 / np.pi * variances).sum() / len(confidences))
 
 
+def order_of(split: int, item_count: int) -> np.ndarray:
+    """Returns [item_count] int64: a split takes its labels from the front and its test items from the back."""
+    return np.random.default_rng(split).permutation(item_count)
+
+
 def run(network: str, logits: DoubleArray, labels: np.ndarray, count: int, *, monotone_only: bool) -> Result:
     """Fits on `count` items drawn anew in every split, and measures on 5,000 others."""
     rows, maps = [], []
     for split in range(SPLITS):
-        order = np.random.default_rng(split).permutation(len(labels))
+        order = order_of(split, len(labels))
         fit, test = order[:count], order[-TEST_ITEMS:]
         fitted = fit_best(
             HEAD, logits[fit], labels[fit], engine_sha256="a" * 64, monotone_only=monotone_only, seed=split
@@ -121,8 +128,9 @@ def results(shared_material: Path) -> list[Result]:
 
 
 LENET_MISS = pytest.mark.xfail(
-    reason="2.0 %: the map of least log-loss, a matrix, is not the one of least calibration error. A temperature with "
-    "Platt shows 1.4 % on these items, at .014 more log-loss; chance alone makes 1.7 % on as many independent ones",
+    reason="2.0 %: its confidences spread so wide that even true probabilities keep within 1.6 % in a third of all "
+    "worlds only, as the test of these prints; the map of least log-loss, a matrix, is not among the lucky ones here. "
+    "Keeping the winner shows less on these splits, at .014 more log-loss",
 )
 
 
@@ -140,6 +148,28 @@ def test_confidences_are_honest(
 def test_the_widest_confidences_are_honest_with_the_winner_kept(results: list[Result]) -> None:
     """Where chance alone is above the limit, a map that keeps the winner is still within it on these items."""
     assert one(results, "lenet5", 5_000, monotone_only=True).errors.mean() <= MAX_ERROR[5_000]
+
+
+def test_true_probabilities_keep_the_limit_save_on_lenet5(shared_material: Path) -> None:
+    """Where labels are drawn from the confidences, mean ECE15 of these splits is nearly always within 1.6 %."""
+    all_logits, labels = networks(shared_material)
+    tests = [order_of(split, len(labels))[-TEST_ITEMS:] for split in range(SPLITS)]
+    generator = np.random.default_rng(SPLITS)
+    table = Table(title=f"True probabilities, mean of {SPLITS} splits, in {WORLDS} worlds")
+    for column in ("network", "ECE15", "standard deviation", f"within {MAX_ERROR[5_000]:.1%}"):
+        table.add_column(column)
+    kept = {}
+    for network, logits in all_logits.items():
+        confidences = fit_smoothed_temperature(logits, labels).calibrate(logits).max(axis=1)
+        means = []
+        for _ in range(WORLDS):
+            hits = generator.random(len(labels)) < confidences
+            means.append(np.mean([calibration_error(confidences[test], hits[test]) for test in tests]))
+        kept[network] = float(np.mean(np.array(means) <= MAX_ERROR[5_000]))
+        table.add_row(network, f"{np.mean(means):.2%}", f"{np.std(means):.2%}", f"{kept[network]:.0%}")
+    Console(width=150).print(table)
+    assert kept.pop("lenet5") < 0.5
+    assert min(kept.values()) > 0.9
 
 
 def one(results: list[Result], network: str, count: int, *, monotone_only: bool = False) -> Result:
