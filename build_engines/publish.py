@@ -57,10 +57,12 @@ def publish(plan: ReleasePlan) -> PublishedRelease:
     started = time.monotonic()
     verified, page = read_verified_release(plan), read_report(plan)
     specs = [tier_spec(tier, each.calibrated.engine) for tier, each in zip(plan.tiers, verified.tiers, strict=True)]
-    _refuse_taken(plan, specs)
     triton = plan.tiers[0].triton_folder
     aside = plan.release_folder.with_name(f".{plan.number}.new")
-    shutil.rmtree(aside, ignore_errors=True)
+    if aside.is_dir() and not plan.release_folder.exists():
+        # A publication was killed here: what it has left belongs to no release.
+        _remove(specs, triton, aside)
+    _refuse_taken(plan, specs)
     aside.mkdir(parents=True)
     try:
         files: dict[str, str] = {}
@@ -76,9 +78,7 @@ def publish(plan: ReleasePlan) -> PublishedRelease:
         (aside / RELEASE_NAME).write_text(text, encoding="utf-8")
         aside.rename(plan.release_folder)
     except BaseException:
-        for spec in specs:
-            remove_tier_models(spec, triton)
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(specs, triton, aside)
         raise
     loaded = load_release(plan.model_repository, plan.task.id, plan.number)
     size = sum((plan.model_repository / name).stat().st_size for name in files)
@@ -91,6 +91,13 @@ def publish(plan: ReleasePlan) -> PublishedRelease:
         duration_s=time.monotonic() - started,
     ).write(plan.work_folder)
     return PublishedRelease(loaded, plan.release_folder, size)
+
+
+def _remove(specs: list[TierModelSpec], triton: Path, aside: Path) -> None:
+    """Removes what a publication has written; the folder that tells of it goes last."""
+    for spec in specs:
+        remove_tier_models(spec, triton)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _refuse_taken(plan: ReleasePlan, specs: list[TierModelSpec]) -> None:

@@ -72,6 +72,23 @@ class DataProvenance(_Part):
     command: str | None
 
 
+class EarlierRun(_Part):
+    """A finished run that another one learnt from.
+
+    Attributes:
+        folder: Where it lay.
+        checkpoint_sha256: Of its `checkpoint.json`, which vouches for its weights.
+    """
+
+    folder: str
+    checkpoint_sha256: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "EarlierRun":
+        """Names a sealed run by its content."""
+        return cls(folder=str(folder), checkpoint_sha256=file_sha256(folder / CHECKPOINT_NAME))
+
+
 class Checkpoint(_Part):
     """What `checkpoint.json` holds.
 
@@ -96,6 +113,7 @@ class Checkpoint(_Part):
         created_utc: ISO 8601.
         duration_s: Of the whole run, in seconds.
         trained_share: Of the network's weights, how many were trained, those of adapters counted too; None if unknown.
+        earlier: By the recipe's field that asks for it, `start_from` or `teacher`, the run that had a part in it.
     """
 
     schema_version: int = 1
@@ -118,6 +136,7 @@ class Checkpoint(_Part):
     created_utc: str
     duration_s: float
     trained_share: float | None = None
+    earlier: dict[str, EarlierRun] = {}
 
 
 def save_program(network: InspectionNetwork, path: Path) -> tuple[int, int]:

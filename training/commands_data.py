@@ -4,19 +4,16 @@ They only read arguments and show results.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from training.console import explained, progress_bar
 from training.dataset import PhotoRecord, read_records
 from training.difficulty import QuestionDifficulty, measure_difficulty
-from training.errors import TrainingError
 from training.group_bootstrap import Estimate
 from training.render import render_dataset
 from training.task_file import SPLITS, TaskFile, load_task_file
@@ -39,37 +36,15 @@ def render(
 ) -> None:
     """Renders a task's photos. Stopped and started again, it goes on where it was."""
     console = Console()
-    with _explained(console):
+    with explained(console):
         task_file = load_task_file(task)
         folder = output or Path("data") / task
-        with _progress(console) as progress:
-            bar = progress.add_task("render", total=None)
-            summary = render_dataset(
-                task_file,
-                folder=folder,
-                workers=workers,
-                limit=limit,
-                on_chunk=lambda done, total: progress.update(bar, completed=done, total=total),
-            )
+        with progress_bar(console, "Rendering") as on_chunk:
+            summary = render_dataset(task_file, folder=folder, workers=workers, limit=limit, on_chunk=on_chunk)
         console.print(_counts_table(task_file, records=read_records(folder, task_id=task)))
         console.print(f"{summary.photo_count} photos of {summary.specimen_count} specimens in {folder}.")
         place = "" if output is None else f" --output {output}"
         console.print(f"Next: [bold]loupe-train difficulty {task}{place}[/bold]")
-
-
-def _progress(console: Console) -> Progress:
-    bar, left = BarColumn(), TimeRemainingColumn()
-    return Progress(TextColumn("Rendering"), bar, MofNCompleteColumn(), TextColumn("chunks"), left, console=console)
-
-
-@contextmanager
-def _explained(console: Console) -> Iterator[None]:
-    """Turns a typed error into its two lines, cause and cure, and exit code 2."""
-    try:
-        yield
-    except TrainingError as error:
-        console.print(f"[red]{error.cause}[/red]\n{error.cure}", highlight=False)
-        raise typer.Exit(2) from error
 
 
 def _counts_table(task: TaskFile, *, records: list[PhotoRecord]) -> Table:
@@ -98,7 +73,7 @@ def difficulty(
 ) -> None:
     """Checks from outside how hard the rendered task is. Exit code 1 if it is out of its limits."""
     console = Console()
-    with _explained(console):
+    with explained(console):
         task_file = load_task_file(task)
         folder = output or Path("data") / task
         records = read_records(folder, task_id=task)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
 from training.batch_order import BatchOrder
-from training.checkpoint import CHECKPOINT_NAME
+from training.checkpoint import CHECKPOINT_NAME, EarlierRun
 from training.errors import TrainingError
 from training.photo_data import Chances
 from training.recipe import NetworkSection, TrainingSection, Variant
@@ -75,6 +75,7 @@ class RunRecord(BaseModel):
         network: The architecture.
         index_sha256: Of the dataset's index.
         command: What the user typed.
+        earlier: The runs that it begins from or is taught by, as they were when it began; see `Checkpoint.earlier`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +89,7 @@ class RunRecord(BaseModel):
     network: NetworkSection
     index_sha256: str
     command: str
+    earlier: dict[str, EarlierRun] = {}
 
     def differences(self, other: "RunRecord") -> tuple[str, ...]:
         """Returns the names of the fields that decide weights and are not the same."""

@@ -14,6 +14,7 @@ from training.checkpoint import (
     PROGRAM_NAME,
     WEIGHTS_NAME,
     Checkpoint,
+    EarlierRun,
     describe_data,
     save_program,
     save_weights,
@@ -81,6 +82,7 @@ def write_checkpoint(
     recipe: TrainingSection,
     duration_s: float,
     trained_share: float | None = None,
+    earlier: Mapping[str, EarlierRun],
 ) -> Checkpoint:
     """Writes all files of a checkpoint, and seals it."""
     save_weights(network, folder / WEIGHTS_NAME)
@@ -103,5 +105,6 @@ def write_checkpoint(
         "command": request.command,
         "duration_s": round(duration_s, 1),
         "trained_share": trained_share,
+        "earlier": dict(earlier),
     }
     return seal(folder, facts)

@@ -82,16 +82,5 @@ class UnplacedPhotosError(TrainingError):
         self.photos = tuple(photos)
 
 
-class TooFewGroupsError(TrainingError):
-    """There are fewer groups than folds."""
-
-    def __init__(self, group_count: int, *, fold_count: int) -> None:
-        """Keeps both counts."""
-        super().__init__(
-            f"{group_count} groups cannot make {fold_count} folds.", cure="Ask for fewer folds, or collect more groups."
-        )
-        self.group_count = group_count
-
-
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

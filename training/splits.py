@@ -15,14 +15,12 @@ The unit is the group: one specimen, one scene. What is stable:
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
-from sklearn.model_selection import StratifiedGroupKFold
 
 from server.domain.task import Task
 from training.dataset import PhotoRecord
@@ -32,7 +30,6 @@ from training.split_errors import (
     SplitFileRefusedError,
     SplitLeakError,
     SplitRatioError,
-    TooFewGroupsError,
     UnplacedPhotosError,
 )
 from training.task_file import SPLITS, Split, SplitShares
@@ -45,19 +42,6 @@ RATIO_CONFIDENCE = 0.999
 """
 
 Places = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """One fold of a cross-validation.
-
-    Attributes:
-        train: [train_count] intp. Places of the photos to train on.
-        test: [test_count] intp. Places of the photos to test on; no group is on both sides.
-    """
-
-    train: Places
-    test: Places
 
 
 def strata_of(records: Iterable[PhotoRecord], task: Task) -> dict[str, str]:
@@ -241,23 +225,3 @@ def check_splits(
     allowed = {split: allowed_groups(len(places), shares.of(split)) for split in SPLITS}
     if any(not low <= found[split] <= high for split, (low, high) in allowed.items()):
         raise SplitRatioError({split: found[split] for split in SPLITS}, allowed=allowed)
-
-
-def folds_by_group(records: Sequence[PhotoRecord], task: Task, *, fold_count: int, seed: int) -> tuple[Fold, ...]:
-    """Deals photos into folds of whole groups, with the decision labels in like proportions.
-
-    Args:
-        records: The photos.
-        task: Whose decision heads make the strata.
-        fold_count: At least 2.
-        seed: Of the dealing.
-
-    Raises:
-        TooFewGroupsError: There are fewer groups than folds.
-    """
-    groups = [record.specimen for record in records]
-    if len(set(groups)) < fold_count:
-        raise TooFewGroupsError(len(set(groups)), fold_count=fold_count)
-    labels = [decision_labels(record, task) for record in records]
-    dealer = StratifiedGroupKFold(n_splits=fold_count, shuffle=True, random_state=seed)
-    return tuple(Fold(train, test) for train, test in dealer.split(np.zeros(len(groups)), labels, groups))

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
 from torch.utils.data import DataLoader
 
 from training.batch_order import BatchOrder
-from training.checkpoint import build_network, file_sha256, latest_run, read_checkpoint, save_last_weights
+from training.checkpoint import EarlierRun, build_network, file_sha256, latest_run, read_checkpoint, save_last_weights
 from training.class_balance import label_weights
 from training.dataset import INDEX_NAME
 from training.devices import (
@@ -77,11 +77,12 @@ def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Seq
         TrainingError: The dataset is missing, a split is empty, the labels do not suffice, or the loss is no number.
     """
     join_processes()
-    record = _record(request)
+    record = _record(request, _earlier(request))
     if not request.dry_run:
-        return _train_into(_begun(new_run_folder, request, record), request, on_photos, callbacks)
+        return _train_into(_begun(new_run_folder, request, record), request, record.earlier, on_photos, callbacks)
     with tempfile.TemporaryDirectory() as passing:
-        return _train_into(_begun(lambda _: Path(passing), request, record), request, on_photos, callbacks)
+        folder = _begun(lambda _: Path(passing), request, record)
+        return _train_into(folder, request, record.earlier, on_photos, callbacks)
 
 
 def resume(
@@ -110,13 +111,23 @@ def resume(
         start_from=begun.recipe.start_from,
         command=begun.command,
     )
-    differences = begun.differences(_record(same))
+    differences = begun.differences(_record(same, begun.earlier))
     if differences:
         raise OtherRunError(folder, differences=differences)
-    return _train_into(folder, same, on_photos, callbacks)
+    return _train_into(folder, same, begun.earlier or _earlier(same), on_photos, callbacks)
 
 
-def _record(request: RunRequest) -> RunRecord:
+def _earlier(request: RunRequest) -> dict[str, EarlierRun]:
+    """Returns the runs that the recipe asks for, which a run then stays with: newer ones may come while it runs."""
+    recipe, runs, found = request.recipe, request.runs_folder, {}
+    if recipe.start_from:
+        found["start_from"] = EarlierRun.of(resolve_start(recipe.start_from, runs_folder=runs))
+    if recipe.teacher is not None:
+        found["teacher"] = EarlierRun.of(latest_run(runs, task_id=request.task.id, tier=recipe.teacher))
+    return found
+
+
+def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
     recipe, network = request.recipe, request.section
     records_by_split(request.data_folder, task_id=request.task.id)
     return RunRecord(
@@ -129,6 +140,7 @@ def _record(request: RunRequest) -> RunRecord:
         network=network,
         index_sha256=file_sha256(request.data_folder / INDEX_NAME),
         command=request.command,
+        earlier=earlier,
     )
 
 
@@ -140,12 +152,18 @@ def _begun(choose: Callable[[RunRequest], Path], request: RunRequest, record: Ru
     return agreed_folder(folder)
 
 
-def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks: Sequence[pl.Callback]) -> RunResult:
+def _train_into(
+    folder: Path,
+    request: RunRequest,
+    earlier: Mapping[str, EarlierRun],
+    on_photos: Follow,
+    callbacks: Sequence[pl.Callback],
+) -> RunResult:
     recipe, task, unfinished = request.recipe, request.task.to_domain(), folder / UNFINISHED_FOLDER
     torch.set_num_threads(recipe.threads)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     with leader_first():
-        splits = _splits(request, unfinished, on_photos)
+        splits = _splits(request, earlier.get("teacher"), unfinished, on_photos)
     loader = photo_loader(
         splits["train"],
         batch_size=recipe.batch_size,
@@ -153,7 +171,8 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
         weights=sampling_weights(splits["train"].records, recipe.sampling),
     )
     is_begun = (unfinished / STATE_NAME).is_file()
-    network, trained = _network(request, steps=recipe.epochs * len(loader), is_begun=is_begun)
+    start = None if is_begun else earlier.get("start_from")
+    network, trained = _network(request, start, steps=recipe.epochs * len(loader), is_begun=is_begun)
     learner = Learner(
         network,
         task,
@@ -170,22 +189,26 @@ def _train_into(folder: Path, request: RunRequest, on_photos: Follow, callbacks:
         loop.trainer.fit(learner, loader, judged, ckpt_path=state, weights_only=False)
     with leader_first():
         if is_leader():
-            _seal(folder, request, learner, splits, loop, trained, on_photos)
+            _seal(folder, request, earlier, learner, splits, loop, trained, on_photos)
     return RunResult(folder, read_checkpoint(folder), loop.callbacks)
 
 
-def _splits(request: RunRequest, unfinished: Path, on_photos: Follow) -> dict[Split, PhotoSplit]:
+def _splits(
+    request: RunRequest, teacher: EarlierRun | None, unfinished: Path, on_photos: Follow
+) -> dict[Split, PhotoSplit]:
     """Returns the photos that training looks at, with a teacher's answers if there is one."""
     size_px = request.section.input_size_px
     splits = open_splits(
         request.data_folder, request.task.to_domain(), splits=LOOKED_AT, size_px=size_px, on_progress=on_photos
     )
-    if request.recipe.teacher is not None:
-        splits["train"] = _taught(splits["train"], request, request.recipe.teacher, unfinished, on_photos)
+    if teacher is not None:
+        splits["train"] = _taught(splits["train"], request, Path(teacher.folder), unfinished, on_photos)
     return splits
 
 
-def _network(request: RunRequest, *, steps: int, is_begun: bool) -> tuple[InspectionNetwork, TrainedShare]:
+def _network(
+    request: RunRequest, start: EarlierRun | None, *, steps: int, is_begun: bool
+) -> tuple[InspectionNetwork, TrainedShare]:
     """Returns the network as training begins with it; if a state will replace its weights, none is loaded."""
     recipe = request.recipe
     section = request.section.model_copy(update={"pretrained": False}) if is_begun else request.section
@@ -193,21 +216,20 @@ def _network(request: RunRequest, *, steps: int, is_begun: bool) -> tuple[Inspec
     network.section = request.section
     # Augmentation draws one view of a photo at a time; averaging over several is for the trained network.
     network.views = 1
-    if recipe.start_from and not is_begun:
-        earlier = resolve_start(recipe.start_from, runs_folder=request.runs_folder)
-        loaded = load_earlier(network, earlier, request.task.to_domain())
+    if start is not None:
+        loaded = load_earlier(network, Path(start.folder), request.task.to_domain())
         _log.info("%s: %d tensors loaded, %d begin anew", *loaded)
     trained = prepare_fine_tuning(network, recipe.fine_tuning, steps=steps)
     _log.info("%s trains %s of %s weights (%.2f %%)", recipe.fine_tuning.method, *trained, 100 * trained.share)
     return network, trained
 
 
-def _taught(split: PhotoSplit, request: RunRequest, teacher: str, unfinished: Path, on_photos: Follow) -> PhotoSplit:
-    """Returns the split with what the newest run of the teaching tier says of it."""
+def _taught(split: PhotoSplit, request: RunRequest, teacher: Path, unfinished: Path, on_photos: Follow) -> PhotoSplit:
+    """Returns the split with what the teaching run says of it."""
 
     def ask() -> Chances:
         return ask_teacher(
-            latest_run(request.runs_folder, task_id=request.task.id, tier=teacher),
+            teacher,
             request.task.to_domain(),
             data_folder=request.data_folder,
             split="train",
@@ -273,6 +295,7 @@ def _loop(unfinished: Path, request: RunRequest, loader: DataLoader[Batch], call
 def _seal(
     folder: Path,
     request: RunRequest,
+    earlier: Mapping[str, EarlierRun],
     learner: Learner,
     splits: Mapping[Split, PhotoSplit],
     loop: _Loop,
@@ -308,6 +331,7 @@ def _seal(
         recipe=recipe,
         duration_s=spent_s(state),
         trained_share=trained.share,
+        earlier=earlier,
     )
     shutil.rmtree(unfinished)
 

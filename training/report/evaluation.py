@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from server.domain.task import HeadKind, Task
-from training.checkpoint import Checkpoint, load_network, read_checkpoint
+from training.checkpoint import Checkpoint, file_sha256, load_network, read_checkpoint
+from training.dataset import INDEX_NAME
 from training.evaluate import HeadReport, report_heads
 from training.model import InspectionNetwork
 from training.photo_cache import Pixels
@@ -73,6 +74,7 @@ class Evaluation:
         strange: Kinds of strange photos.
         worsenings: One a change.
         chosen: Photos to look at.
+        index_sha256: Of the dataset's index, as it was read.
     """
 
     request: EvaluationRequest
@@ -85,6 +87,7 @@ class Evaluation:
     strange: tuple[StrangeSet, ...]
     worsenings: tuple[Worsening, ...]
     chosen: tuple[ChosenPhotos, ...]
+    index_sha256: str
 
     @property
     def specimen_count(self) -> int:
@@ -138,6 +141,7 @@ def measure(
         ),
         worsenings=_worsenings(network, photos, worsened, task, looks),
         chosen=choose_photos(answers, photos, task),
+        index_sha256=file_sha256(request.data_folder / INDEX_NAME),
     )
 
 

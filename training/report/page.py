@@ -21,6 +21,7 @@ from training.report.overlays import draw_overlays
 PAGE_NAME = "evaluation.md"
 FIGURES_NAME = "evaluation.json"
 _NONE = "-"
+_LEARNT = {"start_from": "began from", "teacher": "taught by"}
 
 
 def write_page(evaluation: Evaluation, folder: Path) -> Path:
@@ -69,7 +70,12 @@ def _opening(evaluation: Evaluation) -> str:
                 f" `{checkpoint.variant}`, {views} view{'' if views == 1 else 's'} of each photo"
             ),
             f"- run: `{request.folder}`, commit `{(checkpoint.git_commit or 'none')[:12]}`",
+            *(
+                f"- {_LEARNT[name]} `{each.folder}`, checkpoint `{each.checkpoint_sha256[:12]}`"
+                for name, each in checkpoint.earlier.items()
+            ),
             f"- data: `{checkpoint.data.folder}`, index `{checkpoint.data.index_sha256[:12]}`",
+            *_other_data(evaluation),
             f"- this page: `{request.command}`",
             "",
             (
@@ -79,6 +85,18 @@ def _opening(evaluation: Evaluation) -> str:
             ),
         ]
     )
+
+
+def _other_data(evaluation: Evaluation) -> list[str]:
+    """Says so if the photos are not of the dataset that the network was trained on."""
+    if evaluation.index_sha256 == evaluation.checkpoint.data.index_sha256:
+        return []
+    return [
+        (
+            f"- **the photos are of other data**: `{evaluation.request.data_folder}`, index"
+            f" `{evaluation.index_sha256[:12]}`; the network may have learnt from some of them"
+        )
+    ]
 
 
 def _summary(heads: Sequence[HeadScores]) -> str:

@@ -174,6 +174,14 @@ def test_a_failed_publication_leaves_nothing(ready: ReleasePlan, monkeypatch: py
     assert files_of(ready.model_repository) == {}
 
 
+def test_a_killed_publication_does_not_take_the_number(ready: ReleasePlan) -> None:
+    """Its models lie there, its folder was not renamed yet: the next one clears them away, and is whole."""
+    first = publish(ready)
+    first.folder.rename(first.folder.with_name(f".{ready.number}.new"))
+    assert publish(ready).release == first.release
+    assert not list(first.folder.parent.glob(".*"))
+
+
 def test_a_failed_gate_stops_report_and_publication(ready: ReleasePlan, released: VerifiedRelease) -> None:
     """Whoever skips the verdict is stopped by it, with every failing gate by name."""
     gates = (Gate("one", "bad", passed=False), Gate("two", "good", passed=True), Gate("three", "bad", passed=False))

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_score
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 
 from server.domain.task import Task
+from training.checkpoint import EarlierRun
 from training.photo_data import PhotoSplit, open_splits
 from training.report.answers import Answers, NoPhotosError, open_some, read_folder
 from training.report.doubts import rank_wrong_answers, tell_strange
@@ -180,6 +181,20 @@ def test_the_page_holds_all_it_promises(evaluated: Evaluation, tmp_path: Path) -
     figures = json.loads((tmp_path / "report" / "evaluation.json").read_text("utf-8"))
     assert figures == headline_metrics(evaluated)
     assert "val_test/product_type/mcc" in figures
+
+
+def test_the_page_says_what_the_network_may_have_learnt_from(evaluated: Evaluation, tmp_path: Path) -> None:
+    """Photos of other data than it was trained on are no news to be trusted; runs that it learnt from are named."""
+    assert "other data" not in write_page(evaluated, tmp_path / "own").read_text("utf-8")
+    teacher = EarlierRun.of(evaluated.request.folder)
+    other = replace(
+        evaluated,
+        index_sha256="0" * 64,
+        checkpoint=evaluated.checkpoint.model_copy(update={"earlier": {"teacher": teacher}}),
+    )
+    page = write_page(other, tmp_path / "other").read_text("utf-8")
+    assert "**the photos are of other data**" in page
+    assert f"taught by `{teacher.folder}`, checkpoint `{teacher.checkpoint_sha256[:12]}`" in page
 
 
 def test_pictures_are_the_same_for_the_same_figures(evaluated: Evaluation, tmp_path: Path) -> None:

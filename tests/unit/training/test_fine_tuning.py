@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from small_dataset import small_task, write_small_dataset
 
-from training.checkpoint import build_network, load_network
+from training.checkpoint import EarlierRun, build_network, load_network
 from training.earlier_weights import NoCommonWeightsError, load_earlier
 from training.fine_tuning import NothingToAdaptError, plain_network, prepare_fine_tuning
 from training.learner import undecayed_names
@@ -139,6 +139,7 @@ def test_a_frozen_backbone_keeps_its_statistics_until_it_is_thawed(folder: Path)
     start = backbone_weights(earlier / "model.safetensors")
     freezing = FineTuningSection(method="frozen_backbone")
     frozen = train(request(folder, "test_efficientnet", freezing, start_from=str(earlier)))
+    assert frozen.checkpoint.earlier == {"start_from": EarlierRun.of(earlier)}
     kept = backbone_weights(frozen.folder / "last.safetensors")
     assert all(torch.equal(kept[name], each) for name, each in start.items())
     thawing = FineTuningSection(method="frozen_backbone", unfreeze_after_epochs=1)

@@ -15,7 +15,6 @@ from training.split_errors import (
     SplitFileRefusedError,
     SplitLeakError,
     SplitRatioError,
-    TooFewGroupsError,
     UnplacedPhotosError,
 )
 from training.splits import (
@@ -23,7 +22,6 @@ from training.splits import (
     allowed_groups,
     check_splits,
     find_leaks,
-    folds_by_group,
     honour,
     read_split_file,
     share_out,
@@ -181,23 +179,3 @@ def test_a_photo_that_a_file_of_splits_forgets_is_named(tmp_path: Path) -> None:
     """No photo is placed by guess."""
     with pytest.raises(UnplacedPhotosError, match=r"b\.jpg"):
         honour([make_record("a"), make_record("b")], {"a.jpg": "train"}, path=tmp_path / "splits.json")
-
-
-def test_folds_hold_whole_groups() -> None:
-    """Each photo is tested once, and its group is never trained on in that fold."""
-    records = [
-        make_record(f"g{index}p{photo}", group=f"g{index}", product=index % 3)
-        for index in range(30)
-        for photo in range(4)
-    ]
-    folds = folds_by_group(records, TASK, fold_count=5, seed=42)
-    assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(len(records)))
-    for fold in folds:
-        assert not {records[p].specimen for p in fold.train} & {records[p].specimen for p in fold.test}
-
-
-def test_more_folds_than_groups_are_refused() -> None:
-    """Four photos of one group cannot be cross-validated by group."""
-    records = [make_record(f"p{index}", group="one") for index in range(4)]
-    with pytest.raises(TooFewGroupsError):
-        folds_by_group(records, TASK, fold_count=2, seed=0)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 from torch._dynamo.utils import counters
 
-from training.checkpoint import CheckpointMissingError, latest_run, load_network, read_checkpoint
+from training.checkpoint import CheckpointMissingError, EarlierRun, latest_run, load_network, read_checkpoint
 from training.errors import OtherNetworkError
 from training.evaluate import evaluate
 from training.model import ServedNetwork
@@ -150,7 +150,9 @@ def test_photos_grow_and_only_the_served_size_is_judged(data_folder: Path, tmp_p
 
 
 def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tmp_path: Path) -> None:
-    """The same seed gives other weights with a teacher than without; a missing teacher is named with its cure."""
+    """The same seed gives other weights with a teacher than without; the checkpoint names the teacher by its content; a
+    missing teacher is named with its cure.
+    """
     alone = train(request(data_folder, tmp_path))
     task = small_task(epochs=2)
     recipe = task.training.model_copy(update={"teacher": "fast"})
@@ -158,6 +160,8 @@ def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tm
     pupil = train(asked)
     first, second = (load_file(each.folder / "model.safetensors") for each in (alone, pupil))
     assert not all(torch.equal(first[name], second[name]) for name in first)
+    assert alone.checkpoint.earlier == {}
+    assert pupil.checkpoint.earlier == {"teacher": EarlierRun.of(alone.folder)}
     with pytest.raises(CheckpointMissingError, match="loupe-train train cannabis --tier fast"):
         train(replace(asked, runs_folder=tmp_path / "none"))
 
