@@ -41,8 +41,6 @@ RATIO_CONFIDENCE = 0.999
 """A split may hold as many groups as a fair draw of all groups gives it in this share of draws; one more for rounding.
 """
 
-Places = npt.NDArray[np.intp]
-
 
 def strata_of(records: Iterable[PhotoRecord], task: Task) -> dict[str, str]:
     """Returns the stratum of each group: the commonest combination of its photos' decision labels; ties by name."""
