@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     """Requests that wait for a tier beyond those; more are refused."""
 
     escalation_backlog: int = Field(default=4, ge=0, le=65536)
-    """While a tier has more photos than this to give their first answer, none of its answers is bettered by a stronger
-    tier: about two for each instance. Such an answer is degraded, and says so."""
+    """While more calls than this have no answer yet, no answer is bettered by a stronger tier: about two for each core.
+    Such an answer is degraded, and says so. Photos of streams do not count: their callers wait for all of them."""
 
     max_concurrent_calls: int = Field(default=1024, ge=1, le=65536)
     """Calls that the server reads at once; more are refused before they are read."""

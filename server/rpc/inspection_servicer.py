@@ -58,7 +58,7 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
                 timeout_s = _shorter(timeout_s, context.time_remaining())
                 under_way.add(message.correlation_id)
                 try:
-                    response.inspect_image.CopyFrom(await self._inspect(request, timeout_s))
+                    response.inspect_image.CopyFrom(await self._inspect(request, timeout_s, in_stream=True))
                 finally:
                     under_way.remove(message.correlation_id)
             except Exception as error:  # noqa: BLE001 -- the photo's own answer says it, and the stream goes on
@@ -67,11 +67,13 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
 
         await answer_each(request_iterator, answer, context.write, in_flight=self._stream_in_flight)
 
-    async def _inspect(self, request: pb.InspectImageRequest, timeout_s: float | None) -> pb.InspectImageResponse:
+    async def _inspect(
+        self, request: pb.InspectImageRequest, timeout_s: float | None, *, in_stream: bool = False
+    ) -> pb.InspectImageResponse:
         deadline = self._deadlines.begin(timeout_s, self._clock)
         began_s = self._clock.monotonic_s()
         try:
-            inspection = await self._router.inspect(validate.inspection_request(request), deadline)
+            inspection = await self._router.inspect(validate.inspection_request(request, in_stream=in_stream), deadline)
         except BaseException as error:
             self._observer.failed(request.task, error, self._clock.monotonic_s() - began_s)
             raise

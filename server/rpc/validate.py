@@ -34,8 +34,8 @@ _MAX_NANOS = 999_999_999
 _TIMESTAMP_SECONDS = (-62_135_596_800, 253_402_300_799)
 
 
-def inspection_request(message: inspection_pb.InspectImageRequest) -> InspectionRequest:
-    """Returns the request that a message states.
+def inspection_request(message: inspection_pb.InspectImageRequest, *, in_stream: bool = False) -> InspectionRequest:
+    """Returns the request that a message states, be it a call of its own or one of a stream's.
 
     Raises:
         PhotoRefusedError: The photo is the only thing that is wrong.
@@ -55,6 +55,7 @@ def inspection_request(message: inspection_pb.InspectImageRequest) -> Inspection
         policy=_policy(message.policy) if message.HasField("policy") else OWN_PATH,
         device_tier=message.device_prediction.tier if message.HasField("device_prediction") else None,
         include_attention=message.include_attention_map,
+        in_stream=in_stream,
     )
 
 

@@ -18,6 +18,7 @@ class InspectionRequest:
         policy: The caller's limits on the cascade.
         device_tier: The tier that ran on the caller's device, if any: the cascade starts behind it.
         include_attention: Whether the attention map is wanted.
+        in_stream: Whether it is one of a stream's photos, whose caller waits for all of them and for none alone.
     """
 
     task: str
@@ -26,6 +27,7 @@ class InspectionRequest:
     policy: CascadePolicy = OWN_PATH
     device_tier: str | None = None
     include_attention: bool = False
+    in_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from server.service.deadline import Deadline
 from server.service.door import Door
 from server.service.inspection import Inspection, InspectionRequest, TierRun, Trace
 from server.service.observer import TierLoad
-from server.service.tier_runner import TierLimits, TierRunner
+from server.service.tier_runner import Infer, TierLimits, TierRunner
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class RouterOptions:
     Attributes:
         bounds: The confidences that each recommendation takes.
         tier: How much work each tier takes, and how long a stronger one is waited for.
-        backlog: While more photos than this have no answer yet, none is escalated; at least 0.
+        backlog: While more calls than this have no answer yet, streams apart, no photo is escalated; at least 0.
     """
 
     bounds: RecommendationBounds = field(default_factory=RecommendationBounds)
@@ -116,6 +116,7 @@ class Router:
         self._clock = clock
         self._options = options or RouterOptions()
         self._runners: dict[str, TierRunner] = {}
+        self._unanswered = 0
 
     async def inspect(self, request: InspectionRequest, deadline: Deadline) -> Inspection:
         """Answers one photo.
@@ -210,8 +211,9 @@ class Router:
 
         with self._tracer.step(f"tier {tier.tier}"):
             if said:
-                self._refuse_beyond_backlog(plan.tiers[0])
-            raw = await (runner.escalate if said else runner.run)(infer, deadline)
+                raw = await self._better(runner, infer, deadline)
+            else:
+                raw = await self._first(runner, infer, deadline, in_stream=request.in_stream)
         so_far = [*said, (tier, raw)]
         confidences = confidences_to_decide(plan.release.task, tier, raw, fuse(so_far) if plan.is_own else {})
         decision = decide(plan.release, tier, request.policy, confidences)
@@ -219,15 +221,19 @@ class Router:
         said.append((tier, raw))
         return decision, TierRun(tier, decision.heads, self._clock.monotonic_s() - began_s)
 
-    def _refuse_beyond_backlog(self, first: TierRelease) -> None:
-        """Nobody is given a better answer while many have none: tiers share a machine.
+    async def _first(self, runner: TierRunner, infer: Infer, deadline: Deadline, *, in_stream: bool) -> RawPrediction:
+        """Gets a photo its first answer; see `TierRunner.run`."""
+        self._unanswered += not in_stream
+        try:
+            return await runner.run(infer, deadline)
+        finally:
+            self._unanswered -= not in_stream
 
-        Raises:
-            OverloadedError: The first tier has too much to do.
-        """
-        runner = self._runner_of(first)
-        if runner.in_flight + runner.waiting > self._options.backlog:
-            raise OverloadedError(f"tier {first.tier}", retry_after_s=0.0)
+    async def _better(self, runner: TierRunner, infer: Infer, deadline: Deadline) -> RawPrediction:
+        """Betters an answer, but not while many callers have none: tiers share a machine; see `TierRunner.escalate`."""
+        if self._unanswered > self._options.backlog:
+            raise OverloadedError("the gateway", retry_after_s=0.0)
+        return await runner.escalate(infer, deadline)
 
     def _runner_of(self, tier: TierRelease) -> TierRunner:
         model = tier.engine.model

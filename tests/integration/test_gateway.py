@@ -48,8 +48,8 @@ def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One gateway for the tests that leave it as it was."""
-    with serving(model_repository, tmp_path_factory.mktemp("run")) as gateway:
+    """One gateway for the tests that leave it as it was; how many ask at once does not change its answers."""
+    with serving(model_repository, tmp_path_factory.mktemp("run"), escalation_backlog="64") as gateway:
         yield gateway
 
 

@@ -317,7 +317,7 @@ async def test_a_full_stronger_tier_degrades() -> None:
 
 
 async def test_nobody_is_given_a_better_answer_while_many_have_none() -> None:
-    """Beyond the backlog an unsure answer goes out; once the first tier has less to do, photos escalate again."""
+    """Beyond the backlog an unsure answer goes out; once fewer wait, photos escalate again."""
     bench = Bench(options=RouterOptions(tier=TierLimits(admission=AdmissionLimits(1, 8)), backlog=1))
     gates = [Gate(UNSURE), Gate(UNSURE), Gate(UNSURE)]
     left = iter(gates)
@@ -333,6 +333,18 @@ async def test_nobody_is_given_a_better_answer_while_many_have_none() -> None:
     first, *others = await asyncio.gather(*calls)
     assert first.trace.stop_reason is StopReason.OVERLOAD
     assert [each.trace.stop_reason for each in others] == [StopReason.CONFIDENT] * 2
+
+
+async def test_photos_of_streams_do_not_hurry_anybody() -> None:
+    """Whoever streams waits for all of them: as many as there are, they are escalated, and so are calls beside them."""
+    bench = Bench(options=RouterOptions(backlog=0))
+    gate = Gate(UNSURE)
+    bench.engines.answers = {"fast": gate, "medium": SURE}
+    streamed = replace(REQUEST, in_stream=True)
+    calls = [asyncio.create_task(bench.inspect(each)) for each in (REQUEST, *[streamed] * 8)]
+    await gate.entered.wait()
+    gate.open()
+    assert {each.trace.stop_reason for each in await asyncio.gather(*calls)} == {StopReason.CONFIDENT}
 
 
 async def test_a_caller_that_goes_away_frees_its_place() -> None:
