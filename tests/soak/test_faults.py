@@ -108,10 +108,10 @@ async def paced(cascade: ToyCascade, tmp_path: Path) -> AsyncIterator[PacedTrito
 
 @pytest.fixture
 async def gateway(cascade: ToyCascade, paced: PacedTriton, tmp_path: Path) -> AsyncIterator[Served]:
-    """A gateway on that Triton."""
+    """A gateway on that Triton; a moment in which many wait is no fault of a tier."""
     run_root = tmp_path / "run"
     run_root.mkdir()
-    starting = serving(cascade.model_repository, run_root, triton_address=paced.triton.address)
+    starting = serving(cascade.model_repository, run_root, triton_address=paced.triton.address, escalation_backlog="64")
     yield await asyncio.to_thread(starting.__enter__)
     await asyncio.to_thread(starting.__exit__, None, None, None)
 

@@ -165,7 +165,8 @@ async def test_fifty_thousand_requests_leave_nothing_behind(tmp_path: Path) -> N
     cascade = write_toy_cascade(tmp_path / "models")
     run_root = tmp_path / "run"
     run_root.mkdir()
-    starting = serving(cascade.model_repository, run_root)
+    # Every tier is to meet its share of them.
+    starting = serving(cascade.model_repository, run_root, escalation_backlog="64")
     gateway = await asyncio.to_thread(starting.__enter__)
     try:
         names = dict(family_of(gateway.process.pid))
