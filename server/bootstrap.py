@@ -125,7 +125,7 @@ def _router_options(settings: Settings) -> RouterOptions:
             answer_reserve_s=settings.answer_reserve_s,
             patience_s=settings.escalation_patience_s,
         ),
-        backlog=settings.escalation_backlog,
+        backlog=2 * settings.instance_count if settings.escalation_backlog is None else settings.escalation_backlog,
     )
 
 

@@ -69,9 +69,10 @@ class Settings(BaseSettings):
     admission_waiting: int = Field(default=128, ge=0, le=65536)
     """Requests that wait for a tier beyond those; more are refused."""
 
-    escalation_backlog: int = Field(default=4, ge=0, le=65536)
-    """While more calls than this have no answer yet, no answer is bettered by a stronger tier: about two for each core.
-    Such an answer is degraded, and says so. Photos of streams do not count: their callers wait for all of them."""
+    escalation_backlog: int | None = Field(default=None, ge=0, le=65536)
+    """While more calls than this have no answer yet, no answer is bettered by a stronger tier; such an answer is
+    degraded, and says so. Twice `instance_count` by default. Photos of streams do not count: their callers wait for all
+    of them."""
 
     max_concurrent_calls: int = Field(default=1024, ge=1, le=65536)
     """Calls that the server reads at once; more are refused before they are read."""
