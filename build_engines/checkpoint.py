@@ -62,6 +62,7 @@ class CheckpointFile(_Part):
     heads: tuple[_HeadPart, ...]
     decision_heads: tuple[str, ...]
     least_accuracies: dict[str, float]
+    least_mccs: dict[str, float] = {}
     tier: str
     variant: str
     network: _NetworkPart

@@ -6,7 +6,7 @@ confidence and accuracy is at most 2 points at the upper end of its 95 % interva
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from build_engines.assure import AssuranceMetrics
 from build_engines.measure import HeadMetrics, QuestionMetrics
@@ -18,6 +18,7 @@ ATTRIBUTE_SLACK = 0.01
 is asked that nothing be badly off. Within chance would be too much: the errors of fitting a map are no test's chance,
 and one of ten honest attributes would fail every few releases."""
 MOST_FALSE_ALARMS = 0.05
+_UNMEASURED = "the head was not measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,20 @@ class Gate:
     passed: bool
 
 
-def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -> tuple[Gate, ...]:
+@dataclass(frozen=True, slots=True)
+class LeastScores:
+    """What category heads must reach on val_test, by head id; a head that was not measured fails.
+
+    Attributes:
+        accuracies: Shares of right answers, in [0, 1].
+        mccs: Matthews correlations, in [-1, 1].
+    """
+
+    accuracies: Mapping[str, float] = field(default_factory=dict)
+    mccs: Mapping[str, float] = field(default_factory=dict)
+
+
+def judge(heads: Iterable[HeadMetrics], least: LeastScores) -> tuple[Gate, ...]:
     """Judges a tier by its metrics on val_test.
 
     An attributes head is judged by all its attributes pooled; a single one fails only if its calibration error is far
@@ -43,10 +57,11 @@ def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -
 
     Args:
         heads: Measured.
-        least_accuracies: By head id; a head that was not measured fails.
+        least: What they must reach.
     """
     by_id = {each.head: each for each in heads}
-    gates = [_accuracy_gate(head, by_id.get(head), least) for head, least in least_accuracies.items()]
+    gates = [_accuracy_gate(head, by_id.get(head), limit) for head, limit in least.accuracies.items()]
+    gates += [_mcc_gate(head, by_id.get(head), limit) for head, limit in least.mccs.items()]
     for head in by_id.values():
         if head.whole.specimen_count < LEAST_ITEMS:
             gates.append(_too_few(head.whole))
@@ -59,7 +74,7 @@ def judge(heads: Iterable[HeadMetrics], least_accuracies: Mapping[str, float]) -
 def judge_release(
     heads: Iterable[HeadMetrics],
     exits: Iterable[tuple[str, Iterable[HeadMetrics], Iterable[AssuranceMetrics]]],
-    least_accuracies: Mapping[str, float],
+    least: LeastScores,
     false_alarm_share: float,
 ) -> tuple[Gate, ...]:
     """Judges served answers: all of them together, and those of each tier by themselves.
@@ -69,10 +84,10 @@ def judge_release(
     Args:
         heads: Of all served answers.
         exits: By tier, metrics of its answers, and what bands and sets keep there.
-        least_accuracies: By head id.
+        least: What all answers together must reach.
         false_alarm_share: Of photos of val_test that are called out of distribution.
     """
-    gates = list(judge(heads, least_accuracies))
+    gates = list(judge(heads, least))
     for tier, own, assurances in exits:
         measured = tuple(own)
         specimens = min((each.whole.specimen_count for each in measured), default=0)
@@ -80,7 +95,7 @@ def judge_release(
             finding = f"insufficient labels: {specimens} independent items of {LEAST_ITEMS}; nothing is promised"
             gates.append(Gate(f"{tier}: confidence by itself", finding, passed=True))
         else:
-            judged = (*judge(measured, {}), *judge_assurances(assurances))
+            judged = (*judge(measured, LeastScores()), *judge_assurances(assurances))
             gates += [replace(gate, name=f"{tier}: {gate.name}") for gate in judged]
     finding = f"{false_alarm_share:.2%} of served answers"
     name = f"out-of-distribution alarms on photos in distribution at most {MOST_FALSE_ALARMS:.0%}"
@@ -133,9 +148,17 @@ def judge_assurances(assurances: Iterable[AssuranceMetrics]) -> tuple[Gate, ...]
 def _accuracy_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
     name = f"{head} accuracy at least {least:.1%}"
     if metrics is None:
-        return Gate(name, "the head was not measured", passed=False)
+        return Gate(name, _UNMEASURED, passed=False)
     accuracy = metrics.whole.accuracy
     return Gate(name, f"{accuracy:.2%} of {metrics.whole.photo_count} photos", passed=accuracy >= least)
+
+
+def _mcc_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
+    name = f"{head} Matthews correlation at least {least:.3f}"
+    if metrics is None or metrics.whole.mcc is None:
+        return Gate(name, _UNMEASURED, passed=False)
+    found = metrics.whole.mcc
+    return Gate(name, f"{found:.3f} of {metrics.whole.photo_count} photos", passed=found >= least)
 
 
 def _too_few(question: QuestionMetrics) -> Gate:

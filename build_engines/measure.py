@@ -5,10 +5,11 @@ confidence is what is served: of the answer for a category, of presence for an a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import matthews_corrcoef
 
 from build_engines.checkpoint import HeldOutPhotos
 from server.domain.metrics.binned import calibration_error
@@ -34,6 +35,7 @@ class QuestionMetrics:
         photo_count: Labelled photos.
         specimen_count: Labelled specimens: only so many items are independent.
         accuracy: The share of right answers, over all photos.
+        mcc: Matthews correlation of a category head's answers, over all photos; None for attributes.
         best_accuracy: What no model could exceed; None if not known.
         log_loss: Mean negative log-likelihood of the labels, over all photos.
         calibration_error: ECE15 over one photo a specimen.
@@ -49,6 +51,7 @@ class QuestionMetrics:
     photo_count: int
     specimen_count: int
     accuracy: float
+    mcc: float | None
     best_accuracy: float | None
     log_loss: float
     calibration_error: float
@@ -115,7 +118,10 @@ def _measure_head(head: Head, probabilities: DoubleArray, photos: HeldOutPhotos,
     labels, best = photos.labels[head.id], photos.best_accuracies.get(head.id)
     if head.kind is HeadKind.CATEGORY:
         items = _category_items(probabilities, labels, photos.groups)
-        return HeadMetrics(head.id, _measure_question(head.id, items, best=best, share=1 - chance), {})
+        whole = _measure_question(head.id, items, best=best, share=1 - chance)
+        known = labels >= 0
+        mcc = float(matthews_corrcoef(labels[known], probabilities[known].argmax(axis=1)))
+        return HeadMetrics(head.id, replace(whole, mcc=mcc), {})
     columns = [
         _attribute_items(probabilities[:, place], labels[:, place], photos.groups) for place in range(len(head.labels))
     ]
@@ -135,6 +141,7 @@ def _measure_question(question: str, items: _Items, *, best: float | None, share
         photo_count=len(items.served),
         specimen_count=len(np.unique(items.groups)),
         accuracy=float(items.right.mean()),
+        mcc=None,
         best_accuracy=best,
         log_loss=float(-np.log(items.likelihood).mean()),
         calibration_error=calibration_error(served, borne_out),

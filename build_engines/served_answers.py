@@ -34,7 +34,7 @@ from build_engines.costs import TierCosts
 from build_engines.errors import GatesFailedError
 from build_engines.evidence import evidence_of, exits_of, is_sure
 from build_engines.fusing import fused_outputs
-from build_engines.gates import Gate, judge_cascade, judge_release
+from build_engines.gates import Gate, LeastScores, judge_cascade, judge_release
 from build_engines.measure import HeadMetrics, measure
 from build_engines.plan import ReleasePlan
 from build_engines.served_outputs import ServedOutputs
@@ -242,7 +242,8 @@ def measure_release(
         if here.any():
             exits.append(_exit(plan, tier, here, probabilities, solved, photos, place))
     heads = measure(task, served, photos)
-    least = plan.tiers[0].checkpoint.file.least_accuracies
+    file = plan.tiers[0].checkpoint.file
+    least = LeastScores(file.least_accuracies, file.least_mccs)
     false_alarms = share_of(alarms, photos.groups)
     cascade = None
     by_tier = [(each.tier, each.heads, each.assurances) for each in exits]

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from training.dataset import PhotoRecord, read_records
+from training.sources.feedback import FeedbackSource
 from training.sources.found_photo import Source
 from training.sources.import_dataset import ImportReport, ImportRequest, import_dataset
 from training.sources.local_folder import open_folder
@@ -65,9 +66,11 @@ def run(
     on_bad: OnBad = "stop",
     names: Mapping[str, str] | None = None,
     task: TaskFile = TASK,
+    adds: bool = False,
 ) -> ImportReport:
     """Imports a source of few photos."""
-    return import_dataset(ImportRequest(task, source, "folder", output, on_bad, names or {}, least_photos=2))
+    kind = "feedback" if isinstance(source, FeedbackSource) else "folder"
+    return import_dataset(ImportRequest(task, source, kind, output, on_bad, names or {}, least_photos=2, adds=adds))
 
 
 def imported(output: Path) -> list[PhotoRecord]:

@@ -99,6 +99,7 @@ class Checkpoint(_Part):
         heads: In the order of the outputs.
         decision_heads: Ids of heads.
         least_accuracies: By category head id, what a release must reach on val_test.
+        least_mccs: The same of Matthews correlations.
         tier: The tier that this is for.
         variant: `demo` or `production`.
         network: The architecture.
@@ -122,6 +123,7 @@ class Checkpoint(_Part):
     heads: tuple[HeadSection, ...]
     decision_heads: tuple[str, ...]
     least_accuracies: dict[str, float]
+    least_mccs: dict[str, float] = {}
     tier: str
     variant: Variant
     network: NetworkSection

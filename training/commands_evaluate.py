@@ -51,14 +51,16 @@ def evaluate_command(
     console = Console()
     wanted = _split(split)
     with explained(console):
+        task_file = load_task_file(task)
         request = EvaluationRequest(
             folder=checkpoint or latest_run(runs, task_id=task, tier=tier),
-            task=load_task_file(task).to_domain(),
+            task=task_file.to_domain(),
             data_folder=data or Path("data") / task,
             split=wanted,
             limit=limit,
             views=None if views is None else _views(views),
             ood_folder=ood,
+            targets=task_file.training.sampling if task_file.training.sampling.has_targets else None,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )
         with progress_bar(console, "Preparing photos") as prepared, progress_bar(console, "Asking") as asked:
@@ -69,6 +71,8 @@ def evaluate_command(
             figures = headline_metrics(evaluation)
             track_evaluation(mlflow or local_uri(runs), request.folder, metrics=figures, page_folder=page.parent)
     console.print(_report_table(evaluation.reports, title=f"{request.folder} on {split}"))
+    if evaluation.by_place:
+        console.print(_places_table(evaluation))
     console.print(_doubts_table(evaluation))
     console.print(f"Page: {page}")
     console.print(f"Next: [bold]loupe-build release {task}[/bold]")
@@ -124,6 +128,21 @@ def _report_table(reports: tuple[HeadReport, ...], *, title: str) -> Table:
         )
         for label, accuracy in report.label_accuracies.items():
             table.add_row(f"  {label}", "", f"{accuracy:.2%}", "", "", "", "")
+    return table
+
+
+def _places_table(evaluation: Evaluation) -> Table:
+    """Returns how right it is near the target places and far from them."""
+    table = Table("from the nearest target", "head", "photos", "accuracy", "MCC", title="By place")
+    for each in evaluation.by_place:
+        for scores in each.heads:
+            table.add_row(
+                each.distance,
+                scores.head.id,
+                str(scores.photo_count),
+                f"{scores.accuracy.value:.2%}",
+                f"{scores.mcc.value:.3f} [{scores.mcc.low:.3f}, {scores.mcc.high:.3f}]",
+            )
     return table
 
 

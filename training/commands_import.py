@@ -67,6 +67,9 @@ def import_command(
         int, typer.Option(min=0, max=127, help="Bits of 256 in which photos of the same thing may differ.")
     ] = NearDuplicateSection().max_distance,
     in_place: Annotated[bool, typer.Option("--in-place", help="Refer to the photos in place of copying them.")] = False,
+    adds: Annotated[
+        bool, typer.Option("--add", help="Keep the photos that the dataset holds; else they leave its index.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     output: Annotated[Path | None, typer.Option("--output", help="The dataset's folder; data/<task>.")] = None,
 ) -> None:
@@ -85,6 +88,7 @@ def import_command(
             least_photos=least,
             near=NearDuplicateSection(max_distance=near_distance),
             in_place=in_place,
+            adds=adds,
             workers=workers,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )

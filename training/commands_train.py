@@ -40,8 +40,13 @@ def train_command(
     runs: RunsOption = Path("runs"),
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-9, help="Replaces the recipe's.")] = None,
     start_from: Annotated[
         str | None, typer.Option(help="A run's folder, or <task>/<tier>: its weights are the first.")
+    ] = None,
+    by_place: Annotated[
+        bool | None,
+        typer.Option("--by-place/--uniform", help="Whether photos from near the target places are drawn more often."),
     ] = None,
     goes_on: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
     run: Annotated[Path | None, typer.Option(help="With --resume: the run's folder; the newest if not given.")] = None,
@@ -61,7 +66,9 @@ def train_command(
             runs_folder=runs,
             seed=seed,
             epochs=epochs,
+            learning_rate=learning_rate,
             start_from=start_from,
+            by_place=by_place,
             dry_run=dry_run,
             command=shlex.join(["loupe-train", *sys.argv[1:]]),
         )

@@ -111,6 +111,11 @@ class SamplingSection(BaseModel):
             raise ValueError("weights are above 0")
         return self
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether any target place is named."""
+        return bool(self.target_places) or self.target_places_csv is not None
+
     def all_target_places(self) -> tuple[Place, ...]:
         """Returns the target places of the task file and of the CSV.
 

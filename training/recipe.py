@@ -193,6 +193,9 @@ class GatesSection(RecipeSection):
     """What a release must reach, besides honest confidences."""
 
     least_accuracies: dict[str, float] = Field(default={}, description="By category head id, on val_test.")
+    least_mccs: dict[str, float] = Field(
+        default={}, description="Matthews correlations by category head id, on val_test: for labels of unequal shares."
+    )
 
 
 class TrainingSection(RecipeSection):

@@ -71,6 +71,8 @@ class RunRecord(BaseModel):
         variant: `demo` or `production`.
         seed: What replaced the recipe's seed, if anything.
         epochs: What replaced the recipe's epochs, if anything.
+        learning_rate: What replaced the recipe's, if anything.
+        by_place: What replaced the recipe's choice whether places count, if anything.
         recipe: With all that was replaced.
         network: The architecture.
         index_sha256: Of the dataset's index.
@@ -85,6 +87,8 @@ class RunRecord(BaseModel):
     variant: Variant
     seed: int | None
     epochs: int | None
+    learning_rate: float | None = None
+    by_place: bool | None = None
     recipe: TrainingSection
     network: NetworkSection
     index_sha256: str

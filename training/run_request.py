@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from training.checkpoint import Checkpoint
+from training.places import SamplingSection
 from training.recipe import NetworkSection, StageSection, TrainingSection, Variant
 from training.task_file import TaskFile
 
@@ -22,7 +23,9 @@ class RunRequest:
         runs_folder: The run's folder is made in `<task>/<tier>/` of it.
         seed: Replaces the recipe's seed if not None.
         epochs: Replaces the recipe's epochs if not None.
+        learning_rate: Replaces the recipe's if not None.
         start_from: Replaces the recipe's first weights if not None.
+        by_place: Whether photos from near the target places are favoured, if not None.
         dry_run: Two batches of everything, in a folder that is thrown away.
         command: What the user typed, for the record.
     """
@@ -34,7 +37,9 @@ class RunRequest:
     runs_folder: Path
     seed: int | None = None
     epochs: int | None = None
+    learning_rate: float | None = None
     start_from: str | None = None
+    by_place: bool | None = None
     dry_run: bool = False
     command: str = "loupe-train train"
 
@@ -50,12 +55,19 @@ class RunRequest:
 
     @property
     def recipe(self) -> TrainingSection:
-        """The tier's recipe with this request's own seed and epochs; asked-for epochs are all of the served size."""
-        epochs = 1 if self.dry_run else self.epochs
-        stages = None if epochs is None else (StageSection(epochs=epochs),)
-        own = {"seed": self.seed, "stages": stages, "start_from": self.start_from}
-        recipe = self.task.recipe(self.tier, self.variant)
+        """The tier's recipe with what this request does differently; asked-for epochs are all of the served size."""
+        recipe, epochs = self.task.recipe(self.tier, self.variant), 1 if self.dry_run else self.epochs
+        own = {
+            "seed": self.seed,
+            "stages": None if epochs is None else (StageSection(epochs=epochs),),
+            "learning_rate": self.learning_rate,
+            "start_from": self.start_from,
+            "sampling": self._sampling(recipe),
+        }
         return recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+    def _sampling(self, recipe: TrainingSection) -> SamplingSection | None:
+        return None if self.by_place is None else recipe.sampling.model_copy(update={"by_place": self.by_place})
 
 
 @dataclass(frozen=True, slots=True)

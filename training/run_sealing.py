@@ -95,6 +95,7 @@ def write_checkpoint(
         "heads": request.task.heads,
         "decision_heads": task.decision_heads,
         "least_accuracies": request.task.gates.least_accuracies,
+        "least_mccs": request.task.gates.least_mccs,
         "tier": request.tier,
         "variant": request.variant,
         "network": network.section,

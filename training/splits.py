@@ -126,11 +126,17 @@ def read_split_file(path: Path) -> dict[str, Split]:
     return places
 
 
-def split_file_text(records: Iterable[PhotoRecord]) -> str:
-    """Returns a split file of the groups of a dataset."""
+def split_file_text(records: Iterable[PhotoRecord], *, departed: Mapping[str, Split] | None = None) -> str:
+    """Returns a split file of the groups of a dataset.
+
+    Args:
+        records: The whole dataset.
+        departed: Splits of groups that it held at some time: those without a photo by now keep theirs.
+    """
+    places = {**(departed or {}), **{record.specimen: record.split for record in records}}
     groups: defaultdict[str, set[str]] = defaultdict(set)
-    for record in records:
-        groups[record.split].add(record.specimen)
+    for group, split in places.items():
+        groups[split].add(group)
     return json.dumps({split: sorted(groups[split]) for split in SPLITS}, indent=1) + "\n"
 
 

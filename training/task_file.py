@@ -171,10 +171,11 @@ class TaskFile(Section):
         normal = self.data.one_class_label
         if normal is not None and not any(normal in head.labels for head in self.heads if head.kind == "category"):
             raise ValueError(f"data.one_class_label {normal!r} is no label of a category head")
-        named = set(self.training.loss.head_weights) | set(self.gates.least_accuracies) | set(self.difficulty)
+        gates = self.gates
+        named = {*self.training.loss.head_weights, *gates.least_accuracies, *gates.least_mccs, *self.difficulty}
         strangers = named - {head.id for head in self.heads}
         if strangers:
-            raise ValueError(f"head_weights, least_accuracies or difficulty name unknown heads {sorted(strangers)}")
+            raise ValueError(f"head_weights, gates or difficulty name unknown heads {sorted(strangers)}")
         return self
 
     def to_domain(self) -> Task:

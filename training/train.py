@@ -92,7 +92,7 @@ def resume(
 
     Args:
         folder: The unfinished run's folder.
-        request: Its task and folders; seed, epochs, variant and first weights are the run's own.
+        request: Its task and folders; what may replace a part of the recipe is the run's own.
         on_photos: Follows the photos while their cache is made, and while the trained network looks at them.
         callbacks: Join those of the loop.
 
@@ -108,7 +108,9 @@ def resume(
         seed=begun.seed,
         epochs=begun.epochs,
         variant=begun.variant,
+        learning_rate=begun.learning_rate,
         start_from=begun.recipe.start_from,
+        by_place=begun.by_place,
         command=begun.command,
     )
     differences = begun.differences(_record(same, begun.earlier))
@@ -136,6 +138,8 @@ def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
         variant=request.variant,
         seed=request.seed,
         epochs=request.epochs,
+        learning_rate=request.learning_rate,
+        by_place=request.by_place,
         recipe=recipe,
         network=network,
         index_sha256=file_sha256(request.data_folder / INDEX_NAME),

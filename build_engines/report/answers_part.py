@@ -14,6 +14,7 @@ _ANSWER_COLUMNS = (
     "photos",
     "specimens",
     "accuracy",
+    "MCC",
     "best possible",
     "log-loss",
     "ECE15",
@@ -71,11 +72,11 @@ def exits_table(verified: VerifiedRelease) -> str:
 def tiers_alone(plan: ReleasePlan, verified: VerifiedRelease) -> str:
     """Returns the table of what each tier says of all photos."""
     rows = (
-        (tier, *_answers_row(head.whole)[:5], *_answers_row(head.whole)[6:])
+        (tier, *_answers_row(head.whole)[:6], *_answers_row(head.whole)[7:])
         for tier, each in zip(plan.tier_ids, verified.tiers, strict=True)
         for head in each.heads
     )
-    columns = ("tier", *_ANSWER_COLUMNS[:5], *_ANSWER_COLUMNS[6:])
+    columns = ("tier", *_ANSWER_COLUMNS[:6], *_ANSWER_COLUMNS[7:])
     return (
         "An answer that left the release's own path (a limit on the tier, a confidence of the caller's own, a degraded "
         "answer) has the meaning that was fitted on all photos. On all of val_test, each tier by itself:\n\n"
@@ -124,6 +125,7 @@ def _answers_row(question: QuestionMetrics) -> tuple[str, ...]:
         str(question.photo_count),
         str(question.specimen_count),
         f"{question.accuracy:.2%}",
+        "" if question.mcc is None else f"{question.mcc:.3f}",
         "" if question.best_accuracy is None else f"{question.best_accuracy:.2%}",
         f"{question.log_loss:.4f}",
         f"{question.calibration_error:.2%}",

@@ -57,6 +57,15 @@ class Answers:
         mean: FloatArray = np.mean(list(self.logit_variances.values()), axis=0)
         return mean
 
+    def taken(self, places: npt.NDArray[np.intp]) -> "Answers":
+        """Returns what it says of some of the photos, in this order."""
+        return Answers(
+            {head: each[places] for head, each in self.logits.items()},
+            {head: each[places] for head, each in self.logit_variances.items()},
+            self.feature_distances[places],
+            self.attention[places],
+        )
+
     def probabilities(self, head: Head) -> npt.NDArray[np.float64]:
         """Returns [photo_count, label_count] float64: softmax of a category's logits, sigmoid of attributes'."""
         logits = torch.from_numpy(self.logits[head.id]).double()

@@ -14,9 +14,11 @@ from training.evaluate import HeadReport, report_heads
 from training.model import InspectionNetwork
 from training.photo_cache import Pixels
 from training.photo_data import PhotoSplit
+from training.places import SamplingSection
 from training.progress import Follow, unfollowed
 from training.recipe import Views
 from training.report.answers import Answers, ask, batches_of, groups_of, open_some, read_folder
+from training.report.by_place import PlaceScores, score_by_place
 from training.report.doubts import (
     StrangeSet,
     Worsening,
@@ -46,6 +48,7 @@ class EvaluationRequest:
         limit: Looks at so many photos, evenly spaced over the split; None for all.
         views: In place of the checkpoint's own; None for its own.
         ood_folder: Photos of no kind that the task has; None for only those that are made.
+        targets: Where the network will be used; None if the task does not say.
         command: What the user typed, for the record.
     """
 
@@ -56,6 +59,7 @@ class EvaluationRequest:
     limit: int | None = None
     views: Views | None = None
     ood_folder: Path | None = None
+    targets: SamplingSection | None = None
     command: str = "loupe-train evaluate"
 
 
@@ -70,6 +74,7 @@ class Evaluation:
         answers: What the network said of them.
         reports: As the terminal shows them, in the task's order.
         heads: As the page shows them, in the task's order.
+        by_place: The decision heads, near the targets and far from them.
         wrong_answers: In the task's order.
         strange: Kinds of strange photos.
         worsenings: One a change.
@@ -83,6 +88,7 @@ class Evaluation:
     answers: Answers
     reports: tuple[HeadReport, ...]
     heads: tuple[HeadScores, ...]
+    by_place: tuple[PlaceScores, ...]
     wrong_answers: tuple[WrongAnswers, ...]
     strange: tuple[StrangeSet, ...]
     worsenings: tuple[Worsening, ...]
@@ -129,6 +135,7 @@ def measure(
         answers=answers,
         reports=report_heads({head: torch.from_numpy(each) for head, each in answers.logits.items()}, photos, task),
         heads=tuple(score_head(head, answers, photos) for head in task.heads),
+        by_place=score_by_place([task.head(head) for head in task.decision_heads], answers, photos, request.targets),
         wrong_answers=tuple(rank_wrong_answers(head, answers, photos) for head in task.heads),
         strange=tuple(
             tell_strange(
@@ -168,9 +175,12 @@ def _worsenings(
 def headline_metrics(evaluation: Evaluation) -> Mapping[str, float]:
     """Returns the figures that a tracker keeps, by name, e.g. `val_test/product_type/mcc`; undefined ones left out."""
     split = evaluation.request.split
+    parts = [(split, evaluation.heads)]
+    parts += [(f"{split}/{each.distance.replace(' ', '_')}", each.heads) for each in evaluation.by_place]
     figures = {
-        f"{split}/{each.head.id}/{name}": value.value
-        for each in evaluation.heads
+        f"{part}/{each.head.id}/{name}": value.value
+        for part, heads in parts
+        for each in heads
         for name, value in (("accuracy", each.accuracy), ("macro_f1", each.macro_f1), ("mcc", each.mcc))
     }
     figures |= {f"{split}/ood_auroc/{each.name}": each.by_distance.value for each in evaluation.strange}

@@ -39,6 +39,7 @@ def write_page(evaluation: Evaluation, folder: Path) -> Path:
         _opening(evaluation),
         _summary(evaluation.heads),
         *(_head(each, folder) for each in evaluation.heads),
+        *_by_place(evaluation),
         _wrong_answers(evaluation),
         _strange(evaluation, folder),
         _worsening(evaluation, folder),
@@ -155,6 +156,39 @@ def _head(scores: HeadScores, folder: Path) -> str:
             ),
         ]
     )
+
+
+def _by_place(evaluation: Evaluation) -> list[str]:
+    """Returns the part about places; none if the task names no targets, or no photo has a place."""
+    if not evaluation.by_place:
+        return []
+    rows = [
+        (
+            f"**{each.distance}**",
+            scores.head.title,
+            str(scores.photo_count),
+            str(each.specimen_count),
+            _percent(scores.accuracy),
+            _figure(scores.macro_f1),
+            _figure(scores.mcc),
+        )
+        for each in evaluation.by_place
+        for scores in each.heads
+    ]
+    return [
+        "\n".join(
+            [
+                "## Is it right where it will be used?",
+                "",
+                _table(("from the nearest target", "head", "photos", "specimens", "accuracy", "macro-F1", "MCC"), rows),
+                "",
+                (
+                    "Targets are those of `[training.sampling]` in the task file, whether or not photos from near them"
+                    " were drawn more often in training."
+                ),
+            ]
+        )
+    ]
 
 
 def _wrong_answers(evaluation: Evaluation) -> str:

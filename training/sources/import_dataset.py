@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from training.errors import ForeignDatasetError
 from training.near_duplicates import NearDuplicateSection, near_pairs
 from training.photo_facts import look_at_all
 from training.progress import Follow, unfollowed
+from training.sources.added_to import AddedTo
 from training.sources.errors import NoPhotosError
 from training.sources.found_photo import Source
 from training.sources.place_photos import join_specimens, place_photos, with_told_splits
@@ -30,8 +31,8 @@ from training.sources.read_photos import (
     without_copies,
     without_empty_classes,
 )
-from training.splits import SPLIT_FILE_NAME, split_file_text
-from training.task_file import SPLITS, TaskFile
+from training.splits import SPLIT_FILE_NAME, read_split_file, split_file_text
+from training.task_file import SPLITS, Split, TaskFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class ImportRequest:
         near: When photos count as the same thing.
         in_place: Whether photos of a folder stay there and are referred to; else they are copied.
         workers: Threads that decode.
+        adds: Whether the photos that the folder holds stay in its index; else they leave it.
         command: What the user typed, for the record.
     """
 
@@ -62,6 +64,7 @@ class ImportRequest:
     near: NearDuplicateSection = field(default_factory=NearDuplicateSection)
     in_place: bool = False
     workers: int = 2
+    adds: bool = False
     command: str = "loupe-train import"
 
 
@@ -101,6 +104,7 @@ def import_dataset(
     _refuse_foreign(request.output, task_id=request.task.id)
     task = request.task.to_domain()
     problems = Problems(request.on_bad)
+    earlier, request = _earlier_records(request), _with_earlier_photos(request, problems)
     found = list(request.source.photos())
     facts = look_at_all([each.read for each in found], workers=request.workers, on_progress=on_photo)
     names = {**request.source.label_names, **request.label_names}
@@ -123,7 +127,8 @@ def import_dataset(
         pairs,
         task=task,
         shares=request.task.data.splits,
-        earlier=_earlier_records(request),
+        earlier=earlier,
+        departed=_kept_groups(request.output),
         problems=problems,
     )
     _write_photos(request, read)
@@ -148,6 +153,25 @@ def _earlier_records(request: ImportRequest) -> list[PhotoRecord]:
     if not (request.output / INDEX_NAME).is_file():
         return []
     return read_records(request.output, task_id=request.task.id)
+
+
+def _with_earlier_photos(request: ImportRequest, problems: Problems) -> ImportRequest:
+    """Returns the request with the folder's photos in its source, if it is to add to them."""
+    summary = request.output / SUMMARY_NAME
+    if not request.adds or not summary.is_file():
+        return request
+    kinds = (DatasetSummary.model_validate_json(summary.read_text("utf-8")).source or "").split(" + ")
+    return replace(
+        request,
+        source=AddedTo(request.source, request.output, request.task.id, problems),
+        kind=" + ".join(dict.fromkeys([*kinds, request.kind])),
+    )
+
+
+def _kept_groups(folder: Path) -> dict[str, Split]:
+    """Returns the splits of all groups that the folder ever held: those without a photo by now may come again."""
+    path = folder / SPLIT_FILE_NAME
+    return read_split_file(path) if path.is_file() else {}
 
 
 def _write_photos(request: ImportRequest, read: Sequence[ReadPhoto]) -> None:
@@ -189,7 +213,7 @@ def _write_index(request: ImportRequest, records: Sequence[PhotoRecord], problem
         skipped=problems.skipped(),
         one_class_label=None if normal is None else request.label_names.get(normal, normal),
     )
-    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records))
+    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=_kept_groups(request.output)))
     _write_whole(request.output / INDEX_NAME, index)
     _write_whole(request.output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
     return summary

@@ -3,7 +3,7 @@
 A split that came with the data is honoured and checked; a split that the folder gave before is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def place_photos(
     task: Task,
     shares: SplitShares,
     earlier: Sequence[PhotoRecord],
+    departed: Mapping[str, Split],
     problems: Problems,
 ) -> list[ReadPhoto]:
     """Returns the photos with their splits.
@@ -86,6 +87,7 @@ def place_photos(
         task: Whose decision heads make the strata.
         shares: Of the specimens.
         earlier: What the folder held before.
+        departed: The splits of specimens of which it held photos at some time.
         problems: Gathers photos that may only train, but are of a specimen that is tested on.
 
     Raises:
@@ -95,7 +97,7 @@ def place_photos(
     if _came_with_splits(read):
         check_splits(records, shares=shares, pairs=pairs)
         return read
-    kept = _kept_splits(records, earlier)
+    kept = _kept_splits(records, earlier, departed)
     forced = {each.record.specimen: _ONLY_TRAINS for each in read if each.found.only_trains}
     fixed = forced | kept
     places = share_out(strata_of(records, task), shares=shares, task_id=task.id, kept=fixed)
@@ -111,14 +113,16 @@ def place_photos(
     return placed
 
 
-def _kept_splits(records: Sequence[PhotoRecord], earlier: Sequence[PhotoRecord]) -> dict[str, Split]:
+def _kept_splits(
+    records: Sequence[PhotoRecord], earlier: Sequence[PhotoRecord], departed: Mapping[str, Split]
+) -> dict[str, Split]:
     """Returns the splits that specimens had before.
 
     Raises:
         SplitLeakError: A specimen of now had photos in two splits.
     """
     by_digest = {each.sha256: each.split for each in earlier}
-    by_group = {each.specimen: each.split for each in earlier}
+    by_group = {**departed, **{each.specimen: each.split for each in earlier}}
     kept: dict[str, Split] = {}
     for record in records:
         split = by_digest.get(record.sha256) or by_group.get(record.specimen)

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import TASK, platt_of, temperature_of
+from sklearn.metrics import matthews_corrcoef
 
 from build_engines.checkpoint import HeldOutPhotos
-from build_engines.gates import ATTRIBUTE_SLACK, judge
+from build_engines.gates import ATTRIBUTE_SLACK, LeastScores, judge
 from build_engines.measure import HeadMetrics, measure
 from build_engines.served_outputs import ServedOutputs
 from server.domain.calibration.calibrator import Calibrator
@@ -57,7 +58,7 @@ def measured(maps: dict[str, Calibrator], outputs: ServedOutputs, photos: HeldOu
 
 def failures(heads: tuple[HeadMetrics, ...], **least: float) -> list[str]:
     """The names of the gates that fail."""
-    return [gate.name for gate in judge(heads, least) if not gate.passed]
+    return [gate.name for gate in judge(heads, LeastScores(accuracies=least)) if not gate.passed]
 
 
 def test_honest_confidences_pass() -> None:
@@ -108,12 +109,30 @@ def test_all_failing_gates_are_gathered() -> None:
     found = failures(heads, kind=0.99, colour=0.5)
     assert "kind accuracy at least 99.0%" in found
     assert "colour accuracy at least 50.0%" in found
+
+
+def test_a_head_may_be_judged_by_its_correlation() -> None:
+    """It is scikit-learn's over all photos; attributes have none, and a head that nobody measured fails."""
+    outputs, photos = calibrated_world(2_500)
+    heads = measured(calibrators(), outputs, photos)
+    found = matthews_corrcoef(photos.labels["kind"], outputs.logits["kind"].argmax(axis=1))
+    assert heads[0].whole.mcc == pytest.approx(found)
+
+    def failing(**least: float) -> list[str]:
+        return [gate.name for gate in judge(heads, LeastScores(mccs=least)) if not gate.passed]
+
+    assert failing(kind=found - 0.01) == []
+    assert failing(kind=found + 0.01, signs=0.1, colour=0.1) == [
+        f"kind Matthews correlation at least {found + 0.01:.3f}",
+        "signs Matthews correlation at least 0.100",
+        "colour Matthews correlation at least 0.100",
+    ]
     assert len(found) == 4
 
 
 def test_few_items_promise_nothing() -> None:
     """Under 2,000 independent items the finding is that labels do not suffice."""
-    gates = judge(measured(calibrators(), *calibrated_world(1_999)), {})
+    gates = judge(measured(calibrators(), *calibrated_world(1_999)), LeastScores())
     assert [gate.passed for gate in gates] == [False, False, False]
     assert all("insufficient labels: 1999" in gate.finding for gate in gates)
 

@@ -14,7 +14,9 @@ from small_dataset import SIZE_PX, small_task, write_small_dataset
 from server.domain.task import Task
 from training.checkpoint import EarlierRun
 from training.photo_data import PhotoSplit, open_splits
+from training.places import SamplingSection
 from training.report.answers import Answers, NoPhotosError, open_some, read_folder
+from training.report.by_place import score_by_place
 from training.report.doubts import rank_wrong_answers, tell_strange
 from training.report.evaluation import Evaluation, EvaluationRequest, headline_metrics, measure
 from training.report.head_scores import score_head
@@ -98,6 +100,34 @@ def test_photos_without_a_label_do_not_count(photos: PhotoSplit, answers: Answer
     assert all(each.recall.low < 1 for each in scores.labels if each.support)
 
 
+def test_photos_near_a_target_are_scored_apart(photos: PhotoSplit, answers: Answers, task: Task) -> None:
+    """The first third lies near Tokyo and is all right; what lies far away or nowhere is not mixed in."""
+    near, far = (35.70, 139.70), (52.52, 13.40)
+    places = [near] * 20 + [far] * 30 + [None] * 10
+    records = tuple(
+        each.model_copy(update={"place": place}) for each, place in zip(photos.records, places, strict=True)
+    )
+    placed = replace(photos, records=records)
+    head = task.head("product_type")
+    targets = SamplingSection(target_places=((35.68, 139.76),), cluster_count=1)
+    close, distant, unknown = score_by_place([head], answers, placed, targets)
+    assert [each.distance for each in (close, distant, unknown)] == ["0 to 50 km", "500 km and more", "place unknown"]
+    assert [each.heads[0].photo_count for each in (close, distant, unknown)] == [20, 30, 10]
+    assert close.specimen_count == 10
+    assert close.heads[0].mcc.value == pytest.approx(1.0)
+    said = answers.logits[head.id].argmax(axis=1)
+    right = (said == photos.labels[head.id])[20:50].mean()
+    assert distant.heads[0].accuracy.value == pytest.approx(right)
+
+
+@pytest.mark.parametrize("targets", [None, SamplingSection(target_places=((35.68, 139.76),))])
+def test_nothing_is_said_of_places_that_nobody_knows(
+    photos: PhotoSplit, answers: Answers, task: Task, targets: SamplingSection | None
+) -> None:
+    """Neither without targets nor without a photo that has a place."""
+    assert score_by_place(task.heads[:1], answers, photos, targets) == ()
+
+
 def test_a_doubt_that_knows_wrong_answers_ranks_them_first(photos: PhotoSplit, answers: Answers, task: Task) -> None:
     """AUROC 1 for the distance that knows, one half for a variance that is always the same."""
     told = rank_wrong_answers(task.head("product_type"), answers, photos)
@@ -168,6 +198,21 @@ def evaluated(data_folder: Path, task: Task, tmp_path_factory: pytest.TempPathFa
     result = train(RunRequest(small_task(), "fast", "demo", data_folder, runs))
     request = EvaluationRequest(result.folder, task, data_folder, "val_test", limit=24, ood_folder=strange)
     return measure(request)
+
+
+def test_the_page_has_a_part_about_places_where_targets_are_named(evaluated: Evaluation, tmp_path: Path) -> None:
+    """And its figures are kept by their distance."""
+    assert "where it will be used" not in write_page(evaluated, tmp_path / "without").read_text("utf-8")
+    photos = evaluated.photos
+    records = tuple(each.model_copy(update={"place": (35.7, 139.7)}) for each in photos.records)
+    targets = SamplingSection(target_places=((35.68, 139.76),))
+    heads = [evaluated.request.task.head("product_type")]
+    scores = score_by_place(heads, evaluated.answers, replace(photos, records=records), targets)
+    placed = replace(evaluated, by_place=scores)
+    page = write_page(placed, tmp_path / "with").read_text("utf-8")
+    assert "| **0 to 50 km** | Product type | 24 |" in page
+    figures = headline_metrics(placed)
+    assert figures["val_test/0_to_50_km/product_type/accuracy"] == figures["val_test/product_type/accuracy"]
 
 
 def test_the_page_holds_all_it_promises(evaluated: Evaluation, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from small_dataset import small_task, write_small_dataset
 from training.batch_order import BatchOrder
 from training.checkpoint import CheckpointMissingError, latest_run, read_checkpoint
 from training.learner import LossNotFiniteError
+from training.places import SamplingSection
 from training.recipe import StageSection
 from training.resume import NothingToResumeError, OtherRunError, kept_answers, latest_unfinished
 from training.train import RunRequest, RunResult, resume, train
@@ -139,6 +140,16 @@ def test_an_unfinished_run_is_no_checkpoint(data_folder: Path, tmp_path: Path) -
         read_checkpoint(folder)
     with pytest.raises(OtherRunError, match="recipe"):
         resume(folder, request(data_folder, tmp_path, learning_rate=0.5))
+
+
+def test_what_replaced_the_recipe_is_the_run_s_own(data_folder: Path, tmp_path: Path) -> None:
+    """Whoever resumes need not repeat the learning rate, nor whether places count."""
+    targets = SamplingSection(target_places=((35.68, 139.76),))
+    asked = request(data_folder, tmp_path, sampling=targets)
+    folder = killed(replace(asked, learning_rate=3e-4, by_place=True), epoch=0, batch=1)
+    recipe = resume(folder, asked).checkpoint.training
+    assert recipe.learning_rate == 3e-4
+    assert recipe.sampling == targets.model_copy(update={"by_place": True})
 
 
 def test_a_finished_run_cannot_be_resumed(uninterrupted: RunResult, data_folder: Path) -> None:
