@@ -175,7 +175,7 @@ def _worsenings(
 def headline_metrics(evaluation: Evaluation) -> Mapping[str, float]:
     """Returns the figures that a tracker keeps, by name, e.g. `val_test/product_type/mcc`; undefined ones left out."""
     split = evaluation.request.split
-    parts = [(split, evaluation.heads)]
+    parts: list[tuple[str, tuple[HeadScores, ...]]] = [(split, evaluation.heads)]
     parts += [(f"{split}/{each.distance.replace(' ', '_')}", each.heads) for each in evaluation.by_place]
     figures = {
         f"{part}/{each.head.id}/{name}": value.value
