@@ -65,6 +65,13 @@ def leader_first() -> Iterator[None]:
         dist.barrier()
 
 
+def process_count(recipe: TrainingSection) -> int:
+    """Returns how many processes will train, which share an epoch's batches; those that are forked are yet to come."""
+    if dist.is_initialized():
+        return dist.get_world_size()
+    return 1 if recipe.devices == "auto" else recipe.devices
+
+
 def trainer_devices(recipe: TrainingSection) -> dict[str, Any]:
     """Returns what Lightning is told of devices: one, as many as the recipe says, or torchrun's."""
     if dist.is_torchelastic_launched():

@@ -25,6 +25,7 @@ from training.devices import (
     is_leader,
     join_processes,
     leader_first,
+    process_count,
     trainer_devices,
 )
 from training.earlier_weights import load_earlier, resolve_start
@@ -176,7 +177,8 @@ def _train_into(
     )
     is_begun = (unfinished / STATE_NAME).is_file()
     start = None if is_begun else earlier.get("start_from")
-    network, trained = _network(request, start, steps=recipe.epochs * len(loader), is_begun=is_begun)
+    steps = recipe.epochs * max(1, len(splits["train"]) // (recipe.batch_size * process_count(recipe)))
+    network, trained = _network(request, start, steps=steps, is_begun=is_begun)
     learner = Learner(
         network,
         task,
@@ -184,7 +186,7 @@ def _train_into(
         sizes_px=recipe.sizes_px(request.section.input_size_px),
         label_weights=label_weights(splits["train"].labels, task, recipe.loss),
     )
-    loop = _loop(unfinished, request, loader, callbacks)
+    loop = _loop(unfinished, request, loader, callbacks, steps=steps)
     judged = photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None)
     with warnings.catch_warnings():
         # Lightning looks for a loader that keeps its place itself; here the order is told where to go on.
@@ -257,9 +259,16 @@ class _Loop(NamedTuple):
         return {kind.__name__: inspect.cleandoc(kind.__doc__ or "").partition(".")[0] for kind in kinds}
 
 
-def _loop(unfinished: Path, request: RunRequest, loader: DataLoader[Batch], callbacks: Sequence[pl.Callback]) -> _Loop:
+def _loop(
+    unfinished: Path,
+    request: RunRequest,
+    loader: DataLoader[Batch],
+    callbacks: Sequence[pl.Callback],
+    *,
+    steps: int,
+) -> _Loop:
     recipe, history = request.recipe, History()
-    warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * recipe.epochs * len(loader))
+    warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * steps)
     best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED)
     point = ResumePoint(
         unfinished,
