@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ExifTags, Image
 
 from server.imaging import prepare
 from training.dataset import PhotoRecord
@@ -46,7 +48,7 @@ def open_prepared_photos(
 
     Args:
         folder: The dataset's folder; the cache goes to `cache/` in it.
-        photos: In the order of the result; the cache is named by their paths and digests.
+        photos: In the order of the result; the cache is named by their paths and digests, and by how they are prepared.
         size_px: The side of the prepared photos.
         workers: Processes that prepare at once.
         on_progress: Called with (photos done, photos in all).
@@ -57,7 +59,7 @@ def open_prepared_photos(
     Raises:
         PhotoRefusedError: A photo cannot be decoded.
     """
-    path = folder / "cache" / f"{size_px}px_{_digest(photos)}.npy"
+    path = folder / "cache" / f"{size_px}px_{_digest(photos)}_{_preparation(size_px)}.npy"
     if not path.is_file():
         _prepare_all(folder, photos, path, size_px=size_px, workers=workers, on_progress=on_progress)
     pixels: Pixels = np.load(path, mmap_mode="r")
@@ -66,6 +68,21 @@ def open_prepared_photos(
 
 def _digest(photos: Sequence[PhotoRecord]) -> str:
     return sha256("".join(f"{each.photo} {each.sha256}\n" for each in photos).encode()).hexdigest()[:16]
+
+
+def _preparation(size_px: int) -> str:
+    """Names how photos are prepared, by what becomes of two: another rule, or another decoder, makes another cache."""
+    generator = np.random.default_rng(0)
+    height, width = 2 * size_px + 9, 3 * size_px + 5
+    coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 4), dtype=np.uint8))
+    drawn = coarse.resize((width, height), Image.Resampling.BICUBIC)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    jpeg, png = BytesIO(), BytesIO()
+    drawn.convert("RGB").save(jpeg, "JPEG", exif=turned)
+    coarse.save(png, "PNG")
+    prepared = (prepare(each.getvalue(), size_px=size_px) for each in (jpeg, png))
+    return sha256(b"".join(each.tobytes() for each in prepared)).hexdigest()[:8]
 
 
 def _prepare_all(

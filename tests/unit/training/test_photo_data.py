@@ -76,6 +76,19 @@ def test_a_photo_of_another_content_is_prepared_anew(tmp_path: Path) -> None:
     assert not np.array_equal(second[0], first[0])
 
 
+def test_another_way_to_prepare_photos_makes_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels of an older rule, or of another decoder, are never trained on beside those that are served."""
+    records = write_small_dataset(tmp_path, photos_a_split={"train": 2})
+
+    def caches() -> set[str]:
+        open_prepared_photos(tmp_path, records, size_px=SIZE_PX, workers=1)
+        return {each.name for each in (tmp_path / "cache").iterdir()}
+
+    assert len(caches()) == len(caches()) == 1
+    monkeypatch.setattr("training.photo_cache.prepare", lambda *given, **named: prepare(*given, **named) + 1)
+    assert len(caches()) == 2
+
+
 def test_an_empty_split_is_named(dataset: tuple[Path, list[PhotoRecord]]) -> None:
     """A dataset without calibration photos is refused before anything is trained."""
     folder, _ = dataset
