@@ -52,6 +52,8 @@ from training.resume import (
 from training.run_request import RunRequest, RunResult, new_run_folder
 from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
 from training.served_size import BestAtServedSize, PatienceAtServedSize
+from training.split_errors import SplitLeakError
+from training.splits import find_leaks
 from training.task_file import Split
 from training.teacher import ask_teacher, taught_by
 
@@ -75,7 +77,8 @@ def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Seq
         callbacks: Join those of the loop.
 
     Raises:
-        TrainingError: The dataset is missing, a split is empty, the labels do not suffice, or the loss is no number.
+        TrainingError: The dataset is missing, a split is empty, a specimen stands on two sides, the labels do not
+            suffice, or the loss is no number.
     """
     join_processes()
     record = _record(request, _earlier(request))
@@ -132,7 +135,10 @@ def _earlier(request: RunRequest) -> dict[str, EarlierRun]:
 
 def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
     recipe, network = request.recipe, request.section
-    records_by_split(request.data_folder, task_id=request.task.id)
+    parts = records_by_split(request.data_folder, task_id=request.task.id)
+    leaks = find_leaks([record for part in parts.values() for record in part])
+    if leaks:
+        raise SplitLeakError(leaks)
     return RunRecord(
         task_id=request.task.id,
         tier=request.tier,

@@ -12,12 +12,14 @@ from small_dataset import SIZE_PX, small_task, write_small_dataset
 from torch._dynamo.utils import counters
 
 from training.checkpoint import CheckpointMissingError, EarlierRun, latest_run, load_network, read_checkpoint
+from training.dataset import INDEX_NAME
 from training.errors import OtherNetworkError
 from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
 from training.recipe import StageSection
 from training.refit import refit
+from training.split_errors import SplitLeakError
 from training.teacher import ask_teacher
 from training.train import RunRequest, RunResult, train
 
@@ -215,6 +217,17 @@ def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Pa
     assert torch.allclose(upright, aslant, atol=1e-4)
     with pytest.raises(OtherNetworkError, match="head_width 8 in place of 16"):
         refit(wanting(head_width=16))
+
+
+def test_a_dataset_that_leaks_is_not_trained_on(tmp_path: Path) -> None:
+    """Somebody moved a photo of a training specimen to the test photos: it is named, and no run begins."""
+    records = write_small_dataset(tmp_path / "data", photos_a_split=PHOTOS)  # type: ignore[arg-type]
+    moved = next(each for each in records if each.split == "train")
+    lines = [each.model_copy(update={"split": "val_test"}) if each is moved else each for each in records]
+    (tmp_path / "data" / INDEX_NAME).write_text("".join(f"{each.model_dump_json()}\n" for each in lines))
+    with pytest.raises(SplitLeakError, match=moved.specimen):
+        train(request(tmp_path / "data", tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_dry_run_keeps_nothing(data_folder: Path, tmp_path: Path) -> None:
