@@ -81,6 +81,7 @@ TargetOption = Annotated[str, typer.Option(help=f"What to compile for: {', '.joi
 
 REPOSITORY = Path("model_repository")
 RUNS = Path("runs")
+TARGET = "cpu"
 _STEPS = ("export", "compile", "calibrate", "verify", "report", "publish")
 
 
@@ -111,7 +112,7 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         runs: RunsOption = RUNS,
         data: DataOption = None,
         repository: RepositoryOption = REPOSITORY,
-        target: TargetOption = "cpu",
+        target: TargetOption = TARGET,
         promise: PromiseOption = PromiseKind.GAP,
         epsilon: EpsilonOption = USUAL_PROMISE.epsilon,
         delta: DeltaOption = USUAL_PROMISE.delta,
@@ -122,7 +123,21 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         with _explained() as console:
             opened = _checkpoints(task, tier, checkpoint, runs)
             work = runs / "builds" / f"{task}-{number}"
-            tiers = tuple(TierPlan(each, number, work / each.file.tier, repository, data) for each in opened)
+            places = {"--runs": (runs, RUNS), "--data": (data, None), "--repository": (repository, REPOSITORY)}
+            asked = {**places, "--target": (target, TARGET)}
+            options = [word for name, (value, usual) in asked.items() if value != usual for word in (name, str(value))]
+            tiers = tuple(
+                TierPlan(
+                    checkpoint=each,
+                    number=number,
+                    work_folder=work / each.file.tier,
+                    model_repository=repository,
+                    data_folder=data,
+                    options=tuple(options),
+                    is_named=bool(checkpoint),
+                )
+                for each in opened
+            )
             plan = ReleasePlan(tiers, _promise(promise, epsilon, delta, person_ms), may_skip=skip, fuse=fuse)
             act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()

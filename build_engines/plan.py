@@ -3,6 +3,7 @@
 Paths and commands are spelt here and nowhere else.
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class TierPlan:
         work_folder: Where the steps leave their artefacts.
         model_repository: What is published into.
         data_folder: Where the photos lie; where training found them if None.
+        options: What else a person typed that every step wants again, e.g. `("--runs", "elsewhere")`.
+        is_named: Whether a person named the checkpoint; else it is the newest of its tier.
     """
 
     checkpoint: Checkpoint
@@ -29,6 +32,8 @@ class TierPlan:
     work_folder: Path
     model_repository: Path
     data_folder: Path | None = None
+    options: tuple[str, ...] = ()
+    is_named: bool = False
 
     @property
     def task_id(self) -> str:
@@ -67,7 +72,13 @@ class TierPlan:
 
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
-        return f"loupe-build {step} {self.task_id} --tier {self.tier} --number {self.number}"
+        numbered = ("--number", str(self.number), *self.options)
+        return shlex.join(["loupe-build", step, self.task_id, *self.chosen, *numbered])
+
+    @property
+    def chosen(self) -> tuple[str, str]:
+        """The option that chooses this tier."""
+        return ("--checkpoint", str(self.checkpoint.folder)) if self.is_named else ("--tier", self.tier)
 
 
 USUAL_PROMISE = GapPromise(epsilon=0.02, delta=0.1)
@@ -133,14 +144,16 @@ class ReleasePlan:
 
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
-        tiers = "".join(f" --tier {each}" for each in self.tier_ids)
-        ways = ("" if self.may_skip else " --no-skip") + (" --fuse" if self.fuse else "")
-        return f"loupe-build {step} {self.task.id}{tiers} --number {self.number}{self._promise_options}{ways}"
+        tiers = [option for each in self.tiers for option in each.chosen]
+        ways = [*([] if self.may_skip else ["--no-skip"]), *(["--fuse"] if self.fuse else [])]
+        numbered = ["--number", str(self.number), *self.tiers[0].options]
+        return shlex.join(["loupe-build", step, self.task.id, *tiers, *numbered, *self._promise_options, *ways])
 
     @property
-    def _promise_options(self) -> str:
+    def _promise_options(self) -> list[str]:
         promise = self.promise
         if promise == USUAL_PROMISE:
-            return ""
-        person = f" --person-ms {promise.unanswered_cost_ms:g}" if isinstance(promise, SelectivePromise) else ""
-        return f" --promise {kind_of(promise).value} --epsilon {promise.limit:g} --delta {promise.delta:g}{person}"
+            return []
+        person = ["--person-ms", f"{promise.unanswered_cost_ms:g}"] if isinstance(promise, SelectivePromise) else []
+        named = ["--promise", kind_of(promise).value]
+        return [*named, "--epsilon", f"{promise.limit:g}", "--delta", f"{promise.delta:g}", *person]

@@ -15,6 +15,11 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, " ".join(result.output.split())
 
 
+def assert_told(command: str, output: str) -> None:
+    """Asserts that a command is in the output, whose lines may break inside of it."""
+    assert command.replace(" ", "") in output.replace(" ", "")
+
+
 def test_building_before_training_says_so(tmp_path: Path) -> None:
     """Without a checkpoint nothing starts."""
     code, output = run("release", "cannabis", "--runs", str(tmp_path))
@@ -26,14 +31,22 @@ def test_a_step_that_is_skipped_is_named_with_its_command(plan: TierPlan, tmp_pa
     """Compiling before exporting tells what to type."""
     code, output = run("compile", "cannabis", "--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path))
     assert code == 2
-    assert "loupe-build export cannabis --tier fast --number 1" in output
+    assert_told(f"loupe-build export cannabis --checkpoint {plan.checkpoint.folder} --number 1", output)
 
 
 def test_a_step_tells_the_next_one(plan: TierPlan, tmp_path: Path) -> None:
-    """Export ends with the command that compiles."""
-    code, output = run("export", "cannabis", "--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path))
+    """Export ends with the command that compiles, with all that was typed for export."""
+    named = ("--checkpoint", str(plan.checkpoint.folder))
+    code, output = run("export", "cannabis", *named, "--runs", str(tmp_path), "--no-skip")
     assert code == 0
-    assert "Next: loupe-build compile cannabis --tier fast --number 1" in output
+    chosen = f"--checkpoint {plan.checkpoint.folder} --number 1 --runs {tmp_path} --no-skip"
+    assert_told(f"Next: loupe-build compile cannabis {chosen}", output)
+
+
+def test_options_that_are_the_usual_ones_are_not_repeated(plan: TierPlan) -> None:
+    """What a release says of its making holds on another machine."""
+    assert plan.command("export") == "loupe-build export cannabis --tier fast --number 1"
+    assert ReleasePlan((plan,)).command("release") == "loupe-build release cannabis --tier fast --number 1"
 
 
 def test_a_taken_number_is_refused_before_any_work(plan: TierPlan, tmp_path: Path) -> None:
