@@ -113,7 +113,7 @@ def test_all_failing_gates_are_gathered() -> None:
 
 def test_a_head_may_be_judged_by_its_correlation() -> None:
     """It is scikit-learn's over all photos; attributes have none, and a head that nobody measured fails."""
-    outputs, photos = calibrated_world(2_500)
+    outputs, photos = calibrated_world(4_000)
     heads = measured(calibrators(), outputs, photos)
     found = matthews_corrcoef(photos.labels["kind"], outputs.logits["kind"].argmax(axis=1))
     assert heads[0].whole.mcc == pytest.approx(found)
