@@ -102,6 +102,16 @@ def _whole_parts(owed: npt.NDArray[np.float64], count: int) -> list[int]:
     return given
 
 
+def names_of(records: Iterable[PhotoRecord]) -> dict[str, Split]:
+    """Returns the splits of photos by every name that they may come again under: group, name at the source, digest."""
+    places: dict[str, Split] = {}
+    for record in records:
+        for name in (record.specimen, record.origin, record.sha256):
+            if name is not None:
+                places.setdefault(name, record.split)
+    return places
+
+
 def read_split_file(path: Path) -> dict[str, Split]:
     """Reads the places that came with the data: split to names, or name to split; a name is a photo's or a group's.
 
@@ -131,7 +141,7 @@ def split_file_text(records: Iterable[PhotoRecord], *, departed: Mapping[str, Sp
 
     Args:
         records: The whole dataset.
-        departed: Splits of groups that it held at some time: those without a photo by now keep theirs.
+        departed: Splits by name (see `names_of`) of what it held at some time: what has no photo by now keeps them.
     """
     places = {**(departed or {}), **{record.specimen: record.split for record in records}}
     groups: defaultdict[str, set[str]] = defaultdict(set)

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,9 @@ from training.errors import ForeignDatasetError
 from training.near_duplicates import NearDuplicateSection, near_pairs
 from training.photo_facts import look_at_all
 from training.progress import Follow, unfollowed
-from training.sources.added_to import AddedTo
 from training.sources.errors import NoPhotosError
 from training.sources.found_photo import Source
+from training.sources.known_photos import add_to, photos_of
 from training.sources.place_photos import join_specimens, place_photos, with_told_splits
 from training.sources.problems import OnBad, Problem, Problems
 from training.sources.read_photos import (
@@ -31,7 +31,7 @@ from training.sources.read_photos import (
     without_copies,
     without_empty_classes,
 )
-from training.splits import SPLIT_FILE_NAME, read_split_file, split_file_text
+from training.splits import SPLIT_FILE_NAME, names_of, read_split_file, split_file_text
 from training.task_file import SPLITS, Split, TaskFile
 
 
@@ -98,18 +98,23 @@ def import_dataset(
         on_pair: Follows them while they are compared.
 
     Raises:
-        TrainingError: The source is not of its kind; nothing is left of it; a photo or a label is bad and the policy is
-            to stop; the splits leak or have wrong sizes; or the folder holds a rendered dataset.
+        TrainingError: There is no dataset to add to; the source is not of its kind; nothing is left of it; a photo or a
+            label is bad and the policy is to stop; the splits leak or have wrong sizes; or the folder holds a rendered
+            dataset.
     """
     _refuse_foreign(request.output, task_id=request.task.id)
     task = request.task.to_domain()
-    problems = Problems(request.on_bad)
-    earlier, request = _earlier_records(request), _with_earlier_photos(request, problems)
-    found = list(request.source.photos())
-    facts = look_at_all([each.read for each in found], workers=request.workers, on_progress=on_photo)
+    problems, earlier = Problems(request.on_bad), _earlier_records(request)
+    found, known = list(request.source.photos()), photos_of(request.output, earlier) if request.adds else []
+    facts = look_at_all([each.read for each in (*known, *found)], workers=request.workers, on_progress=on_photo)
     names = {**request.source.label_names, **request.label_names}
-    read = read_photos(found, facts, task=task, names=names, problems=problems)
-    read = without_copies(with_told_splits(read, request.source.split_file), problems=problems)
+    read = read_photos(found, facts[len(known) :], task=task, names=names, problems=problems)
+    read = with_told_splits(read, request.source.split_file)
+    if known:
+        # Their labels are the task's own by now.
+        held = read_photos(known, facts[: len(known)], task=task, names={}, problems=problems)
+        read = add_to(held, read, problems=problems)
+    read = without_copies(read, problems=problems)
     read, rare = without_empty_classes(read, task=task, least=request.least_photos, problems=problems)
     if not read:
         raise NoPhotosError(f"The {request.kind} source", reasons=problems.skipped())
@@ -128,12 +133,12 @@ def import_dataset(
         task=task,
         shares=request.task.data.splits,
         earlier=earlier,
-        departed=_kept_groups(request.output),
+        departed=_departed(request.output),
         problems=problems,
     )
     _write_photos(request, read)
     records = [_referring(each, request.output) if request.in_place else each.record for each in read]
-    summary = _write_index(request, records, problems)
+    summary = _write_index(request, records, problems, earlier)
     placed = sum(record.place is not None for record in records)
     return ImportReport(summary, tuple(problems.found), rare, joined, placed)
 
@@ -150,26 +155,13 @@ def _refuse_foreign(folder: Path, *, task_id: str) -> None:
 
 
 def _earlier_records(request: ImportRequest) -> list[PhotoRecord]:
-    if not (request.output / INDEX_NAME).is_file():
+    if not request.adds and not (request.output / INDEX_NAME).is_file():
         return []
     return read_records(request.output, task_id=request.task.id)
 
 
-def _with_earlier_photos(request: ImportRequest, problems: Problems) -> ImportRequest:
-    """Returns the request with the folder's photos in its source, if it is to add to them."""
-    summary = request.output / SUMMARY_NAME
-    if not request.adds or not summary.is_file():
-        return request
-    kinds = (DatasetSummary.model_validate_json(summary.read_text("utf-8")).source or "").split(" + ")
-    return replace(
-        request,
-        source=AddedTo(request.source, request.output, request.task.id, problems),
-        kind=" + ".join(dict.fromkeys([*kinds, request.kind])),
-    )
-
-
-def _kept_groups(folder: Path) -> dict[str, Split]:
-    """Returns the splits of all groups that the folder ever held: those without a photo by now may come again."""
+def _departed(folder: Path) -> dict[str, Split]:
+    """Returns the splits of what the folder ever held, by its names: what has no photo by now may come again."""
     path = folder / SPLIT_FILE_NAME
     return read_split_file(path) if path.is_file() else {}
 
@@ -195,10 +187,14 @@ def _referring(each: ReadPhoto, output: Path) -> PhotoRecord:
     return each.record.model_copy(update={"photo": os.path.relpath(each.found.path.resolve(), output.resolve())})
 
 
-def _write_index(request: ImportRequest, records: Sequence[PhotoRecord], problems: Problems) -> DatasetSummary:
+def _write_index(
+    request: ImportRequest, records: Sequence[PhotoRecord], problems: Problems, earlier: Sequence[PhotoRecord]
+) -> DatasetSummary:
+    told = _told_before(request)
     index = "".join(f"{record.model_dump_json()}\n" for record in records)
     splits = Counter(record.split for record in records)
     normal = request.source.one_class_label
+    one_class_label = None if normal is None else request.label_names.get(normal, normal)
     summary = DatasetSummary(
         task=request.task.id,
         # Of an import, what fixes its difficulty is its content.
@@ -208,15 +204,22 @@ def _write_index(request: ImportRequest, records: Sequence[PhotoRecord], problem
         specimen_count=len({record.specimen for record in records}),
         photos_by_split={split: splits[split] for split in SPLITS},
         versions={name: version(name) for name in ("numpy", "pillow", "imagehash", "scipy")},
-        command=request.command,
-        source=request.kind,
+        command=request.command if told is None else f"{told.command} && {request.command}",
+        source=request.kind if told is None else f"{told.source} + {request.kind}",
         skipped=problems.skipped(),
-        one_class_label=None if normal is None else request.label_names.get(normal, normal),
+        one_class_label=told.one_class_label if told is not None and normal is None else one_class_label,
     )
-    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=_kept_groups(request.output)))
+    departed = _departed(request.output) | names_of(earlier)
+    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=departed))
     _write_whole(request.output / INDEX_NAME, index)
     _write_whole(request.output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def _told_before(request: ImportRequest) -> DatasetSummary | None:
+    """Returns what is told of the dataset that this import adds to; None if it begins one."""
+    summary = request.output / SUMMARY_NAME
+    return DatasetSummary.model_validate_json(summary.read_text("utf-8")) if request.adds else None
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from training.near_duplicates import NearDuplicateSection, Pairs, join_groups, r
 from training.sources.problems import Problem, Problems
 from training.sources.read_photos import ReadPhoto
 from training.split_errors import Leak, SplitLeakError
-from training.splits import check_splits, find_leaks, honour, read_split_file, share_out, strata_of
+from training.splits import check_splits, find_leaks, honour, names_of, read_split_file, share_out, strata_of
 from training.task_file import Split, SplitShares
 
 _ONLY_TRAINS: Split = "train"
@@ -87,7 +87,7 @@ def place_photos(
         task: Whose decision heads make the strata.
         shares: Of the specimens.
         earlier: What the folder held before.
-        departed: The splits of specimens of which it held photos at some time.
+        departed: The splits of what it held at some time, by name.
         problems: Gathers photos that may only train, but are of a specimen that is tested on.
 
     Raises:
@@ -99,7 +99,7 @@ def place_photos(
         return read
     kept = _kept_splits(records, earlier, departed)
     forced = {each.record.specimen: _ONLY_TRAINS for each in read if each.found.only_trains}
-    fixed = forced | kept
+    fixed = forced | _told_splits(read) | kept
     places = share_out(strata_of(records, task), shares=shares, task_id=task.id, kept=fixed)
     records = [each.model_copy(update={"split": places[each.specimen]}) for each in records]
     # What was fixed had no choice, and the rest makes up for it: only a free draw is held to the shares.
@@ -113,6 +113,20 @@ def place_photos(
     return placed
 
 
+def _told_splits(read: Sequence[ReadPhoto]) -> dict[str, Split]:
+    """Returns the splits that specimens came with, where only some did.
+
+    Raises:
+        SplitLeakError: A specimen came with two.
+    """
+    told: dict[str, Split] = {}
+    for each in read:
+        name, split = each.record.specimen, each.found.split
+        if split is not None and told.setdefault(name, split) != split:
+            raise SplitLeakError([Leak("group", (name,), (told[name], split))])
+    return told
+
+
 def _kept_splits(
     records: Sequence[PhotoRecord], earlier: Sequence[PhotoRecord], departed: Mapping[str, Split]
 ) -> dict[str, Split]:
@@ -121,11 +135,10 @@ def _kept_splits(
     Raises:
         SplitLeakError: A specimen of now had photos in two splits.
     """
-    by_digest = {each.sha256: each.split for each in earlier}
-    by_group = {**departed, **{each.specimen: each.split for each in earlier}}
+    before = departed | names_of(earlier)
     kept: dict[str, Split] = {}
     for record in records:
-        split = by_digest.get(record.sha256) or by_group.get(record.specimen)
+        split = before.get(record.sha256) or before.get(record.specimen)
         if split is not None and kept.setdefault(record.specimen, split) != split:
             raise SplitLeakError([Leak("group", (record.specimen,), (kept[record.specimen], split))])
     return kept

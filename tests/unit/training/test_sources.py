@@ -128,17 +128,21 @@ def test_photos_that_are_added_move_nobody(tmp_path: Path) -> None:
     assert {name: after[name] for name in before} == before
 
 
-def test_photos_that_come_again_are_on_the_side_where_they_were(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [{"group": "tile"}, {}])
+def test_photos_that_come_again_are_on_the_side_where_they_were(tmp_path: Path, asked: dict[str, str]) -> None:
     """What a source leaves out for a while is not forgotten: else it might come back from test to train."""
     rows = write_tiles(tmp_path / "in", tiles=40)
-    run(folder_source(tmp_path / "in", group="tile"), tmp_path / "out")
+    run(folder_source(tmp_path / "in", **asked), tmp_path / "out")
     before = {each.origin: each.split for each in imported(tmp_path / "out")}
-    # Without every other tile, and with new ones: shares are drawn anew among those that are left.
+    # Of half of the tiles nothing is left for a while; then they come again, with new ones, the second exposure first.
     write_table(tmp_path / "in", [row for row in rows if int(str(row["tile"])) // 2 % 2])
-    run(folder_source(tmp_path / "in", group="tile"), tmp_path / "out")
+    run(folder_source(tmp_path / "in", **asked), tmp_path / "out")
     assert len(imported(tmp_path / "out")) == 40
+    rows = write_tiles(tmp_path / "in", tiles=60)
+    write_table(tmp_path / "in", [row for row in rows if "_e1" in str(row["file"])])
+    run(folder_source(tmp_path / "in", **asked), tmp_path / "out")
     write_tiles(tmp_path / "in", tiles=60)
-    run(folder_source(tmp_path / "in", group="tile"), tmp_path / "out")
+    run(folder_source(tmp_path / "in", **asked), tmp_path / "out")
     after = {each.origin: each.split for each in imported(tmp_path / "out")}
     assert {name: after[name] for name in before} == before
 
