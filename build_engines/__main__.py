@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -142,7 +143,7 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
             act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:
-                console.print(f"Next: [bold]{plan.command(following[0])}[/bold]")
+                _tell_next(console, plan.command(following[0]))
 
     app.command(name, help=summary)(command)
 
@@ -231,7 +232,7 @@ def _publish(job: Job) -> None:
     job.console.print(
         f"Published: release {job.plan.release_name}, {published.size_bytes / 1e6:.2f} MB, in {published.folder}."
     )
-    job.console.print("Next: [bold]make serve[/bold]")
+    _tell_next(job.console, "make serve")
 
 
 def _show_calibrated(console: Console, tier: str, calibrated: CalibratedEngine) -> None:
@@ -284,6 +285,11 @@ def _answers_table(heads: Iterable[HeadMetrics], *, title: str) -> Table:
     return table
 
 
+def _tell_next(console: Console, command: str) -> None:
+    """Shows a command in one piece, so that it can be copied."""
+    console.print(f"Next: [bold]{escape(command)}[/bold]", highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def _explained() -> Iterator[Console]:
     """Gives a console, and turns a typed error into two lines and exit code 2."""
@@ -291,10 +297,12 @@ def _explained() -> Iterator[Console]:
     try:
         yield console
     except BuildError as error:
-        console.print(f"[red]{error.cause}[/red]\n{error.cure}", highlight=False)
+        console.print(f"[red]{escape(error.cause)}[/red]\n{escape(error.cure)}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except LoupeError as error:
-        console.print(f"[red]{error}[/red]\nMend it and start the step again.", highlight=False)
+        console.print(
+            f"[red]{escape(str(error))}[/red]\nMend it and start the step again.", highlight=False, soft_wrap=True
+        )
         raise typer.Exit(2) from error
 
 

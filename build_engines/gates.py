@@ -7,6 +7,7 @@ confidence and accuracy is at most 2 points at the upper end of its 95 % interva
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from build_engines.assure import AssuranceMetrics
 from build_engines.measure import HeadMetrics, QuestionMetrics
@@ -47,6 +48,16 @@ class LeastScores:
 
     accuracies: Mapping[str, float] = field(default_factory=dict)
     mccs: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def strictest(cls, limits: Iterable["LeastScores"]) -> Self:
+        """Returns the highest limit of each head: the tiers of a release may have been trained for different ones."""
+        accuracies: dict[str, float] = {}
+        mccs: dict[str, float] = {}
+        for each in limits:
+            for gathered, told in ((accuracies, each.accuracies), (mccs, each.mccs)):
+                gathered.update({head: max(least, gathered.get(head, least)) for head, least in told.items()})
+        return cls(accuracies, mccs)
 
 
 def judge(heads: Iterable[HeadMetrics], least: LeastScores) -> tuple[Gate, ...]:
@@ -156,7 +167,8 @@ def _accuracy_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate
 def _mcc_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
     name = f"{head} Matthews correlation at least {least:.3f}"
     if metrics is None or metrics.whole.mcc is None:
-        return Gate(name, _UNMEASURED, passed=False)
+        finding = _UNMEASURED if metrics is None else "a head of attributes has none"
+        return Gate(name, finding, passed=False)
     found = metrics.whole.mcc
     return Gate(name, f"{found:.3f} of {metrics.whole.photo_count} photos", passed=found >= least)
 

@@ -35,7 +35,6 @@ class QuestionMetrics:
         photo_count: Labelled photos.
         specimen_count: Labelled specimens: only so many items are independent.
         accuracy: The share of right answers, over all photos.
-        mcc: Matthews correlation of a category head's answers, over all photos; None for attributes.
         best_accuracy: What no model could exceed; None if not known.
         log_loss: Mean negative log-likelihood of the labels, over all photos.
         calibration_error: ECE15 over one photo a specimen.
@@ -45,13 +44,13 @@ class QuestionMetrics:
             many.
         gap: Mean confidence in the answer minus accuracy, over all photos, grouped by specimen.
         bins: The reliability diagram, over one photo a specimen.
+        mcc: Matthews correlation of a category head's answers, over all photos; None for attributes.
     """
 
     question: str
     photo_count: int
     specimen_count: int
     accuracy: float
-    mcc: float | None
     best_accuracy: float | None
     log_loss: float
     calibration_error: float
@@ -59,6 +58,7 @@ class QuestionMetrics:
     noise_floor_share: float
     gap: CalibrationGap
     bins: tuple[ReliabilityBin, ...]
+    mcc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,6 @@ def _measure_question(question: str, items: _Items, *, best: float | None, share
         photo_count=len(items.served),
         specimen_count=len(np.unique(items.groups)),
         accuracy=float(items.right.mean()),
-        mcc=None,
         best_accuracy=best,
         log_loss=float(-np.log(items.likelihood).mean()),
         calibration_error=calibration_error(served, borne_out),

@@ -242,8 +242,8 @@ def measure_release(
         if here.any():
             exits.append(_exit(plan, tier, here, probabilities, solved, photos, place))
     heads = measure(task, served, photos)
-    file = plan.tiers[0].checkpoint.file
-    least = LeastScores(file.least_accuracies, file.least_mccs)
+    files = [tier.checkpoint.file for tier in plan.tiers]
+    least = LeastScores.strictest(LeastScores(file.least_accuracies, file.least_mccs) for file in files)
     false_alarms = share_of(alarms, photos.groups)
     cascade = None
     by_tier = [(each.tier, each.heads, each.assurances) for each in exits]

@@ -176,6 +176,10 @@ class TaskFile(Section):
         strangers = named - {head.id for head in self.heads}
         if strangers:
             raise ValueError(f"head_weights, gates or difficulty name unknown heads {sorted(strangers)}")
+        gated = {*gates.least_accuracies, *gates.least_mccs}
+        several = sorted(head.id for head in self.heads if head.kind != "category" and head.id in gated)
+        if several:
+            raise ValueError(f"gates name {several}, which are no category heads")
         return self
 
     def to_domain(self) -> Task:

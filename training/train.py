@@ -139,6 +139,8 @@ def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
     leaks = find_leaks([record for part in parts.values() for record in part])
     if leaks:
         raise SplitLeakError(leaks)
+    if recipe.sampling.by_place:
+        recipe.sampling.all_target_places()
     return RunRecord(
         task_id=request.task.id,
         tier=request.tier,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from server.domain.task import Head
 from training.photo_data import PhotoSplit
-from training.places import SamplingSection, cluster_centres, nearest_centres
+from training.places import SamplingSection, nearest_centres
 from training.report.answers import Answers
 from training.report.head_scores import HeadScores, score_head
 
@@ -32,7 +32,7 @@ class PlaceScores:
 def score_by_place(
     heads: Sequence[Head], answers: Answers, split: PhotoSplit, targets: SamplingSection | None
 ) -> tuple[PlaceScores, ...]:
-    """Scores photos apart by their distance to the nearest target centre; distances without a photo are left out.
+    """Scores photos apart by their distance to the nearest target place; distances without a photo are left out.
 
     Args:
         heads: To score.
@@ -63,8 +63,7 @@ def score_by_place(
 def _bands(split: PhotoSplit, targets: SamplingSection) -> npt.NDArray[np.intp]:
     """Returns [photo_count] intp: the step of distance of each photo; one more than all steps where nobody knows."""
     known = [record.place for record in split.records if record.place is not None]
-    centres = cluster_centres(targets.all_target_places(), cluster_count=targets.cluster_count, seed=targets.seed)
-    _, distances_km = nearest_centres(known, centres)
+    _, distances_km = nearest_centres(known, np.array(targets.all_target_places()))
     bands = np.full(len(split), len(targets.steps_km) + 1, dtype=np.intp)
     bands[[record.place is not None for record in split.records]] = np.searchsorted(
         targets.steps_km, distances_km, side="right"

@@ -115,6 +115,9 @@ def measure(
         TrainingError: The checkpoint, the dataset, the split or a folder of photos is missing.
     """
     checkpoint, task = read_checkpoint(request.folder), request.task
+    if request.targets is not None:
+        # What is wrong with them is said before the network is asked.
+        request.targets.all_target_places()
     size_px = checkpoint.network.input_size_px
     torch.set_num_threads(checkpoint.training.threads)
     given = _given_photos(request.ood_folder, size_px=size_px)

@@ -1,7 +1,8 @@
 """Photos that a dataset holds already, and what a source adds to them.
 
 Of a photo that both have, the labels that are trusted more hold; if they are trusted alike, the source's do, for it
-knows better by now. What it says nothing of stays. What may only train changes no photo that is calibrated or tested on.
+knows better by now. What it says nothing of stays. What may only train changes no photo that is calibrated or tested
+on.
 """
 
 from collections import defaultdict

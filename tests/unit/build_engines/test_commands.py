@@ -10,14 +10,9 @@ from build_engines.plan import ReleasePlan, TierPlan
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    """Runs `loupe-build`; exit code and output in one line."""
+    """Runs `loupe-build`; exit code and output."""
     result = CliRunner().invoke(app, list(arguments))
-    return result.exit_code, " ".join(result.output.split())
-
-
-def assert_told(command: str, output: str) -> None:
-    """Asserts that a command is in the output, whose lines may break inside of it."""
-    assert command.replace(" ", "") in output.replace(" ", "")
+    return result.exit_code, result.output
 
 
 def test_building_before_training_says_so(tmp_path: Path) -> None:
@@ -31,7 +26,7 @@ def test_a_step_that_is_skipped_is_named_with_its_command(plan: TierPlan, tmp_pa
     """Compiling before exporting tells what to type."""
     code, output = run("compile", "cannabis", "--checkpoint", str(plan.checkpoint.folder), "--runs", str(tmp_path))
     assert code == 2
-    assert_told(f"loupe-build export cannabis --checkpoint {plan.checkpoint.folder} --number 1", output)
+    assert f"loupe-build export cannabis --checkpoint {plan.checkpoint.folder} --number 1" in output
 
 
 def test_a_step_tells_the_next_one(plan: TierPlan, tmp_path: Path) -> None:
@@ -40,7 +35,7 @@ def test_a_step_tells_the_next_one(plan: TierPlan, tmp_path: Path) -> None:
     code, output = run("export", "cannabis", *named, "--runs", str(tmp_path), "--no-skip")
     assert code == 0
     chosen = f"--checkpoint {plan.checkpoint.folder} --number 1 --runs {tmp_path} --no-skip"
-    assert_told(f"Next: loupe-build compile cannabis {chosen}", output)
+    assert f"Next: loupe-build compile cannabis {chosen}\n" in output
 
 
 def test_options_that_are_the_usual_ones_are_not_repeated(plan: TierPlan) -> None:

@@ -130,6 +130,12 @@ def test_a_head_may_be_judged_by_its_correlation() -> None:
     ]
 
 
+def test_the_strictest_limit_of_all_tiers_holds() -> None:
+    """One tier was trained before a limit was raised, another before there was one."""
+    old, new = LeastScores({"kind": 0.8, "grade": 0.7}), LeastScores({"kind": 0.9}, {"kind": 0.5})
+    assert LeastScores.strictest([old, new]) == LeastScores({"kind": 0.9, "grade": 0.7}, {"kind": 0.5})
+
+
 def test_few_items_promise_nothing() -> None:
     """Under 2,000 independent items the finding is that labels do not suffice."""
     gates = judge(measured(calibrators(), *calibrated_world(1_999)), LeastScores())

@@ -17,6 +17,7 @@ from training.errors import OtherNetworkError
 from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
+from training.places import NoTargetPlacesError
 from training.recipe import StageSection
 from training.refit import refit
 from training.split_errors import SplitLeakError
@@ -227,6 +228,13 @@ def test_a_dataset_that_leaks_is_not_trained_on(tmp_path: Path) -> None:
     (tmp_path / "data" / INDEX_NAME).write_text("".join(f"{each.model_dump_json()}\n" for each in lines))
     with pytest.raises(SplitLeakError, match=moved.specimen):
         train(request(tmp_path / "data", tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_places_count_only_where_targets_are_named(data_folder: Path, tmp_path: Path) -> None:
+    """No run begins without them."""
+    with pytest.raises(NoTargetPlacesError):
+        train(replace(request(data_folder, tmp_path / "runs"), by_place=True))
     assert not (tmp_path / "runs").exists()
 
 
