@@ -12,7 +12,7 @@ from training.audit.collection_plan import PLAN_NAME, combinations_of, plan_text
 from training.audit.findings import AUDIT_NAME, DatasetAudit
 from training.audit.gaps import Gap, find_gaps
 from training.audit.pictures import DISTRIBUTIONS_NAME, SAMPLES_NAME, draw_distributions, draw_samples
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.near_duplicates import NearDuplicateSection
 from training.places import warn_of_low_coverage
 from training.task_file import SPLITS, load_task_file
@@ -74,8 +74,7 @@ def audit_command(
     if findings.leaks:
         console.print(f"[red]The splits leak:[/red] {findings.leaks[0]}. Import the photos again before you train.")
         raise typer.Exit(1)
-    place = "" if data is None else f" --data {data}"
-    console.print(f"Next: [bold]loupe-train train {task} --tier {task_file.first_tier}{place}[/bold]")
+    tell_next(console, "loupe-train", "train", task, "--tier", task_file.first_tier, data=data)
 
 
 def _faults_table(audit: DatasetAudit) -> Table:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.console import explained
+from training.console import explained, tell_next
 from training.cross_validate import CrossValidation, FoldResult, cross_validate
 from training.task_file import load_task_file
 from training.train import RunRequest
@@ -56,7 +56,7 @@ def cross_validate_command(
         f"{len(result.records)} photos of {specimens} specimens; {result.duration_s / 60:.1f} minutes in all."
     )
     console.print("95 % intervals by bootstrap over specimens; all folds are ranked together.")
-    console.print(f"Next: [bold]loupe-train train {task} --tier {tier}[/bold]")
+    tell_next(console, "loupe-train", "train", task, "--tier", tier, data=data)
 
 
 def _table(result: CrossValidation, *, title: str) -> Table:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.dataset import PhotoRecord, read_records
 from training.difficulty import QuestionDifficulty, measure_difficulty
 from training.group_bootstrap import Estimate
@@ -43,8 +43,7 @@ def render(
             summary = render_dataset(task_file, folder=folder, workers=workers, limit=limit, on_chunk=on_chunk)
         console.print(_counts_table(task_file, records=read_records(folder, task_id=task)))
         console.print(f"{summary.photo_count} photos of {summary.specimen_count} specimens in {folder}.")
-        place = "" if output is None else f" --output {output}"
-        console.print(f"Next: [bold]loupe-train difficulty {task}{place}[/bold]")
+        tell_next(console, "loupe-train", "difficulty", task, output=output)
 
 
 def _counts_table(task: TaskFile, *, records: list[PhotoRecord]) -> Table:
@@ -84,7 +83,8 @@ def difficulty(
     if not all(question.passed for question in questions):
         console.print("[red]Out of limits.[/red] Change the parameters before any model is trained, never after.")
         raise typer.Exit(1)
-    console.print(f"Within limits. Next: [bold]loupe-train train {task} --tier {task_file.first_tier}[/bold]")
+    console.print("Within limits.")
+    tell_next(console, "loupe-train", "train", task, "--tier", task_file.first_tier, data=output)
 
 
 def _difficulty_table(task: TaskFile, *, questions: list[QuestionDifficulty]) -> Table:

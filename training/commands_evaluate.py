@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.checkpoint import CHECKPOINT_NAME, file_sha256, latest_run
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.evaluate import HeadReport
 from training.recipe import Views
 from training.report.evaluation import Evaluation, EvaluationRequest, headline_metrics, measure
@@ -75,7 +75,7 @@ def evaluate_command(
         console.print(_places_table(evaluation))
     console.print(_doubts_table(evaluation))
     console.print(f"Page: {page}")
-    console.print(f"Next: [bold]loupe-build release {task}[/bold]")
+    tell_next(console, "loupe-build", "release", task, data=data, runs=None if runs == Path("runs") else runs)
 
 
 @app.command("newest")
@@ -95,7 +95,7 @@ def newest_command(
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
     console.print(f"{named['run']}: checkpoint {named['checkpoint_sha256'][:12]}")
-    console.print(f"Next: [bold]loupe-train evaluate {task} --tier {tier}[/bold]")
+    tell_next(console, "loupe-train", "evaluate", task, "--tier", tier, runs=None if runs == Path("runs") else runs)
 
 
 def _split(name: str) -> Split:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.near_duplicates import NearDuplicateSection
 from training.places import warn_of_low_coverage
 from training.sources.dagm import DagmSource
@@ -154,5 +154,5 @@ def _show(console: Console, report: ImportReport, request: ImportRequest, *, lea
     console.print(f"{summary.photo_count} photos of {summary.specimen_count} specimens in {request.output}.")
     if report.joined_groups:
         console.print(f"{report.joined_groups} groups were joined to others: photos of both show the same thing.")
-    place = "" if request.output == Path("data") / summary.task else f" --data {request.output}"
-    console.print(f"Next: [bold]loupe-train audit {summary.task}{place}[/bold]")
+    usual = request.output == Path("data") / summary.task
+    tell_next(console, "loupe-train", "audit", summary.task, data=None if usual else request.output)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from server.domain.task import Task
 from training.checkpoint import load_network, read_checkpoint
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.one_class import Features, NetworkFeatures, TextureFeatures, judge_one_class
 from training.task_file import SPLITS, load_task_file
 
@@ -67,7 +67,7 @@ def one_class_command(
     )
     if run is not None:
         console.print("The run's own training may have seen other labels than good ones.")
-    console.print(f"Next: [bold]loupe-train train {task} --tier {task_file.first_tier}[/bold]")
+    tell_next(console, "loupe-train", "train", task, "--tier", task_file.first_tier, data=data)
 
 
 def _features(run: Path | None, task: Task, size_px: int) -> tuple[Features, int]:

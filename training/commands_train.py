@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.console import explained, progress_bar
+from training.console import explained, progress_bar, tell_next
 from training.devices import is_leader
 from training.recipe import Variant
 from training.refit import refit
@@ -80,7 +80,7 @@ def train_command(
             else:
                 result = train(request, on_photos=on_photos, callbacks=tracker.callbacks)
             tracker.keep(result)
-        _show_run(console, result, dry_run=dry_run)
+        _show_run(console, result, request, dry_run=dry_run)
 
 
 @app.command("refit")
@@ -105,7 +105,7 @@ def refit_command(
         )
         with progress_bar(console, "Looking at photos") as on_photos:
             result = refit(request, on_photos=on_photos)
-        _show_run(console, result, dry_run=False)
+        _show_run(console, result, request, dry_run=False)
 
 
 def _variant(name: str) -> Variant:
@@ -115,7 +115,7 @@ def _variant(name: str) -> Variant:
     raise typer.BadParameter(f"{name!r} is neither demo nor production")
 
 
-def _show_run(console: Console, result: RunResult, *, dry_run: bool) -> None:
+def _show_run(console: Console, result: RunResult, request: RunRequest, *, dry_run: bool) -> None:
     checkpoint = result.checkpoint
     table = Table("metric on val_select", "value", title=f"{checkpoint.task_id} / {checkpoint.tier}")
     for name, value in sorted(checkpoint.metrics.items()):
@@ -128,10 +128,17 @@ def _show_run(console: Console, result: RunResult, *, dry_run: bool) -> None:
             callbacks.add_row(name, purpose)
         console.print(callbacks)
         console.print("Dry run: everything ran, nothing was kept.")
-        console.print(f"Next: [bold]loupe-train train {checkpoint.task_id} --tier {checkpoint.tier}[/bold]")
+        tell_next(console, *(word for word in shlex.split(request.command) if word != "--dry-run"))
     else:
         console.print(f"Checkpoint: {result.folder}")
-        console.print(f"Next: [bold]loupe-train evaluate {checkpoint.task_id} --tier {checkpoint.tier}[/bold]")
+        evaluate = ("loupe-train", "evaluate", checkpoint.task_id, "--tier", checkpoint.tier)
+        usual = request.data_folder == Path("data") / checkpoint.task_id
+        tell_next(
+            console,
+            *evaluate,
+            data=None if usual else request.data_folder,
+            runs=None if request.runs_folder == Path("runs") else request.runs_folder,
+        )
 
 
 def _share(trained_share: float | None) -> str:

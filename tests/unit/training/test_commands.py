@@ -1,11 +1,16 @@
 """The command line of training: errors name cause and cure, and arguments are checked before anything runs."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from typer import Exit
 from typer.testing import CliRunner
 
 from training.__main__ import app
+from training.console import explained, tell_next
+from training.places import NoTargetPlacesError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +37,19 @@ def test_unknown_variants_and_splits_are_usage_errors() -> None:
     """Words outside of the few that exist are refused by name."""
     for arguments in (["train", "cannabis", "--variant", "tiny"], ["evaluate", "cannabis", "--split", "test"]):
         assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_what_is_in_brackets_is_shown(tmp_path: Path) -> None:
+    """A section of the task file is no markup."""
+    console = Console(file=StringIO(), width=40)
+    with pytest.raises(Exit), explained(console):
+        raise NoTargetPlacesError
+    assert "under [training.sampling] of the task file" in written(console)
+    tell_next(console, "loupe-train", "train", "cannabis", data=tmp_path / "[red] photos", runs=None)
+    assert f"Next: loupe-train train cannabis --data '{tmp_path}/[red] photos'\n" in written(console)
+
+
+def written(console: Console) -> str:
+    """What was shown."""
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
