@@ -189,14 +189,14 @@ class AugmentationSection(RecipeSection):
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Limit = Annotated[float, Field(ge=0, le=1)]
 
 
 class GatesSection(RecipeSection):
     """What a release must reach, besides honest confidences."""
 
-    least_accuracies: dict[str, Share] = Field(default={}, description="By category head id, on val_test.")
-    least_mccs: dict[str, Share] = Field(
+    least_accuracies: dict[str, Limit] = Field(default={}, description="By category head id, on val_test.")
+    least_mccs: dict[str, Limit] = Field(
         default={}, description="Matthews correlations by category head id, on val_test: for labels of unequal shares."
     )
 

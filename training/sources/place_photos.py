@@ -135,7 +135,7 @@ def _kept_splits(
     Raises:
         SplitLeakError: A specimen of now had photos in two splits.
     """
-    before = departed | names_of(earlier)
+    before = {**departed, **names_of(earlier)}
     kept: dict[str, Split] = {}
     for record in records:
         split = before.get(record.sha256) or before.get(record.specimen)
