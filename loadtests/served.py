@@ -50,7 +50,7 @@ class ServedTask:
 
     @property
     def release_name(self) -> str:
-        """E.g. `cannabis/2`."""
+        """E.g. `cannabis/3`."""
         return f"{self.id}/{self.release}"
 
     @property
