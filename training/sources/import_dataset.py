@@ -105,6 +105,7 @@ def import_dataset(
     _refuse_foreign(request.output, task_id=request.task.id)
     task = request.task.to_domain()
     problems, earlier = Problems(request.on_bad), _earlier_records(request)
+    places = _places_so_far(request.output, earlier)
     found, known = list(request.source.photos()), photos_of(request.output, earlier) if request.adds else []
     facts = look_at_all([each.read for each in (*known, *found)], workers=request.workers, on_progress=on_photo)
     names = {**request.source.label_names, **request.label_names}
@@ -132,13 +133,12 @@ def import_dataset(
         pairs,
         task=task,
         shares=request.task.data.splits,
-        earlier=earlier,
-        departed=_departed(request.output),
+        before=places,
         problems=problems,
     )
     _write_photos(request, read)
     records = [_referring(each, request.output) if request.in_place else each.record for each in read]
-    summary = _write_index(request, records, problems, earlier)
+    summary = _write_index(request, records, problems, places)
     placed = sum(record.place is not None for record in records)
     return ImportReport(summary, tuple(problems.found), rare, joined, placed)
 
@@ -160,10 +160,10 @@ def _earlier_records(request: ImportRequest) -> list[PhotoRecord]:
     return read_records(request.output, task_id=request.task.id)
 
 
-def _departed(folder: Path) -> dict[str, Split]:
+def _places_so_far(folder: Path, earlier: Sequence[PhotoRecord]) -> dict[str, Split]:
     """Returns the splits of what the folder ever held, by its names: what has no photo by now may come again."""
     path = folder / SPLIT_FILE_NAME
-    return read_split_file(path) if path.is_file() else {}
+    return (read_split_file(path) if path.is_file() else {}) | names_of(earlier)
 
 
 def _write_photos(request: ImportRequest, read: Sequence[ReadPhoto]) -> None:
@@ -188,7 +188,7 @@ def _referring(each: ReadPhoto, output: Path) -> PhotoRecord:
 
 
 def _write_index(
-    request: ImportRequest, records: Sequence[PhotoRecord], problems: Problems, earlier: Sequence[PhotoRecord]
+    request: ImportRequest, records: Sequence[PhotoRecord], problems: Problems, places: Mapping[str, Split]
 ) -> DatasetSummary:
     told = _told_before(request)
     index = "".join(f"{record.model_dump_json()}\n" for record in records)
@@ -209,8 +209,7 @@ def _write_index(
         skipped=problems.skipped(),
         one_class_label=told.one_class_label if told is not None and normal is None else one_class_label,
     )
-    departed = _departed(request.output) | names_of(earlier)
-    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=departed))
+    _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=places))
     _write_whole(request.output / INDEX_NAME, index)
     _write_whole(request.output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
     return summary

@@ -13,7 +13,7 @@ from training.near_duplicates import NearDuplicateSection, Pairs, join_groups, r
 from training.sources.problems import Problem, Problems
 from training.sources.read_photos import ReadPhoto
 from training.split_errors import Leak, SplitLeakError
-from training.splits import check_splits, find_leaks, honour, names_of, read_split_file, share_out, strata_of
+from training.splits import check_splits, find_leaks, honour, read_split_file, share_out, strata_of
 from training.task_file import Split, SplitShares
 
 _ONLY_TRAINS: Split = "train"
@@ -75,8 +75,7 @@ def place_photos(
     *,
     task: Task,
     shares: SplitShares,
-    earlier: Sequence[PhotoRecord],
-    departed: Mapping[str, Split],
+    before: Mapping[str, Split],
     problems: Problems,
 ) -> list[ReadPhoto]:
     """Returns the photos with their splits.
@@ -86,8 +85,7 @@ def place_photos(
         pairs: Near-duplicates, as places in `read`.
         task: Whose decision heads make the strata.
         shares: Of the specimens.
-        earlier: What the folder held before.
-        departed: The splits of what it held at some time, by name.
+        before: The splits of what the folder ever held, by name; see `training.splits.names_of`.
         problems: Gathers photos that may only train, but are of a specimen that is tested on.
 
     Raises:
@@ -97,7 +95,7 @@ def place_photos(
     if _came_with_splits(read):
         check_splits(records, shares=shares, pairs=pairs)
         return read
-    kept = _kept_splits(records, earlier, departed)
+    kept = _kept_splits(records, before)
     forced = {each.record.specimen: _ONLY_TRAINS for each in read if each.found.only_trains}
     fixed = forced | _told_splits(read) | kept
     places = share_out(strata_of(records, task), shares=shares, task_id=task.id, kept=fixed)
@@ -127,15 +125,12 @@ def _told_splits(read: Sequence[ReadPhoto]) -> dict[str, Split]:
     return told
 
 
-def _kept_splits(
-    records: Sequence[PhotoRecord], earlier: Sequence[PhotoRecord], departed: Mapping[str, Split]
-) -> dict[str, Split]:
+def _kept_splits(records: Sequence[PhotoRecord], before: Mapping[str, Split]) -> dict[str, Split]:
     """Returns the splits that specimens had before.
 
     Raises:
         SplitLeakError: A specimen of now had photos in two splits.
     """
-    before = {**departed, **names_of(earlier)}
     kept: dict[str, Split] = {}
     for record in records:
         split = before.get(record.sha256) or before.get(record.specimen)
