@@ -1,5 +1,6 @@
 """Random changes to training photos: what another hand, phone or lamp would have changed, and no label depends on."""
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -12,6 +13,8 @@ from training.recipe import AugmentationSection
 from training.symmetry import SYMMETRIES, turned
 
 _GREY = 128
+_MOST_BLUR_SHARE = 0.04
+_MOST_NOISE_SHARE = 0.4
 _MIRRORED = 4
 _LIGHT = AugmentationSection()
 _HEAVY = AugmentationSection(rotation_degrees=25, shift_share=0.12, scale_share=0.3, colour_share=0.3)
@@ -28,6 +31,7 @@ class Augmentation(nn.Module):
         ]
         changes = _changes(section)
         self.changes = v2.Compose(changes) if changes else None
+        self.bad_photo_share = section.bad_photo_share
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns changed photos.
@@ -41,6 +45,8 @@ class Augmentation(nn.Module):
         planes = turn_and_flip(images.permute(0, 3, 1, 2), self.symmetries)
         if self.changes is not None:
             planes = torch.cat([self.changes(few) for few in torch.split(planes, self.photos_a_draw)])
+        if self.bad_photo_share:
+            planes = with_bad_photos(planes, self.bad_photo_share)
         return planes.permute(0, 2, 3, 1).contiguous()
 
 
@@ -114,6 +120,31 @@ def turn_and_flip(planes: Tensor, symmetries: tuple[int, ...] = tuple(range(SYMM
         chosen = drawn == place
         changed[chosen] = turned(planes[chosen], symmetry, dims=(2, 3))
     return changed
+
+
+def with_bad_photos(planes: Tensor, share: float) -> Tensor:
+    """Blurs some photos and adds noise to others, each by a strength of its own; weak ones are the more frequent.
+
+    Args:
+        planes: [batch, channels, size, size] uint8.
+        share: The chance of each photo, in [0, 1].
+
+    Returns:
+        [batch, channels, size, size] uint8. The standard deviation of a blur is up to 4 % of the side, that of a noise
+        up to 40 % of the range.
+    """
+    worse = planes.clone()
+    drawn = torch.rand(len(planes), 3, device=planes.device)
+    for place, (chance, strength, kind) in enumerate(drawn.tolist()):
+        if chance >= share:
+            continue
+        if kind < 0.5:  # noqa: PLR2004 -- half of each
+            spread = max(0.1, _MOST_BLUR_SHARE * strength**2 * planes.shape[-1])
+            worse[place] = v2.functional.gaussian_blur(planes[place], 2 * math.ceil(2 * spread) + 1, [spread])
+        else:
+            noise = torch.randn(planes.shape[1:], device=planes.device) * (255 * _MOST_NOISE_SHARE * strength**2)
+            worse[place] = (planes[place] + noise).round().clamp(0, 255).to(torch.uint8)
+    return worse
 
 
 def resized(images: Tensor, size_px: int) -> Tensor:

@@ -187,6 +187,11 @@ class AugmentationSection(RecipeSection):
     scale_share: float = Field(default=0.12, ge=0, lt=1)
     colour_share: float = Field(default=0.12, ge=0, lt=1)
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
+    bad_photo_share: Share = Field(
+        default=0.0,
+        description="Photos that are then blurred or noisy, each by a strength of its own, in any preset: from these the"
+        " aleatoric uncertainty learns what a bad photo is worth.",
+    )
 
 
 Limit = Annotated[float, Field(ge=0, le=1)]
