@@ -189,8 +189,8 @@ class AugmentationSection(RecipeSection):
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
     bad_photo_share: Share = Field(
         default=0.0,
-        description="Photos that are then blurred or noisy, each by a strength of its own, in any preset: from these the"
-        " aleatoric uncertainty learns what a bad photo is worth.",
+        description="Photos that are then blurred or noisy, each by a strength of its own, in any preset: from"
+        " these the aleatoric uncertainty learns what a bad photo is worth.",
     )
 
 
