@@ -140,7 +140,8 @@ def worsen(
         asked.append(ask(network, batches, total=len(photos)))
         on_photo(len(asked) * len(photos), len(strengths) * len(photos))
     variances = np.stack([each.mean_logit_variances for each in asked])
-    within = [spearmanr(strengths, each).statistic for each in variances.T]
+    # Where it does not move at all, it says nothing of the strength.
+    within = [spearmanr(strengths, each).statistic if np.ptp(each) else 0.0 for each in variances.T]
     copies = np.repeat(strengths, len(photos))
     heads = [head for head in task.heads if head.kind is HeadKind.CATEGORY and (labels[head.id] >= 0).any()]
     return Worsening(
@@ -148,7 +149,7 @@ def worsen(
         strengths,
         variances,
         {head.title: tuple(_accuracy(each.logits[head.id], labels[head.id]) for each in asked) for head in heads},
-        within_photo=float(np.mean(np.nan_to_num(within))),
+        within_photo=float(np.mean(within)),
         over_all=float(spearmanr(copies, variances.ravel()).statistic),
     )
 
