@@ -141,7 +141,7 @@ def worsen(
         on_photo(len(asked) * len(photos), len(strengths) * len(photos))
     variances = np.stack([each.mean_logit_variances for each in asked])
     # Where it does not move at all, it says nothing of the strength.
-    within = [spearmanr(strengths, each).statistic if np.ptp(each) else 0.0 for each in variances.T]
+    within = [float(spearmanr(strengths, each).statistic) if np.ptp(each) else 0.0 for each in variances.T]
     copies = np.repeat(strengths, len(photos))
     heads = [head for head in task.heads if head.kind is HeadKind.CATEGORY and (labels[head.id] >= 0).any()]
     return Worsening(
