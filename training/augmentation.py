@@ -14,7 +14,9 @@ from training.symmetry import SYMMETRIES, turned
 
 _GREY = 128
 _MOST_BLUR_SHARE = 0.04
+"""Standard deviation, of the side. Both reach as far as the evaluation page worsens photos."""
 _MOST_NOISE_SHARE = 0.4
+"""Standard deviation, of the range."""
 _MIRRORED = 4
 _LIGHT = AugmentationSection()
 _HEAVY = AugmentationSection(rotation_degrees=25, shift_share=0.12, scale_share=0.3, colour_share=0.3)

@@ -39,6 +39,8 @@ HEALTH_EVERY_S = 0.2
 DEGRADED_WITHIN_S = 2.0
 IN_USE_WITHIN_S = 15.0
 SAME_P99 = 0.15
+KNOWN_P99 = 2.0
+"""What a dead tier may cost on two cores, where the limit is missed: 1.24 to 1.50 were seen."""
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,8 @@ async def test_a_killed_tier_is_given_up_and_used_again(
     show("full killed", rounds)
     judge(rounds)
     if not keeps_p99(rounds):
-        # Triton starts the dead processes again, in vain, on the cores that `fast` runs on. Started at a lower priority
-        # as a whole, which only a privileged user can end, they still cost about a fifth.
+        # Triton starts the dead processes again, in vain, on the cores that `fast` runs on.
+        assert estimate([each.p99_ratio for each in rounds]).median <= KNOWN_P99
         pytest.xfail("on two cores the restarts of a dead tier cost fast exits more than 15 % of their p99")
 
 

@@ -45,16 +45,18 @@ def test_photos_that_have_an_upright_are_mirrored_only() -> None:
 def test_a_share_of_the_photos_is_made_bad_by_strengths_of_their_own() -> None:
     """About as many as asked for, some lose contrast between neighbours and some gain it; without a share, none."""
     torch.manual_seed(0)
-    fine = torch.randint(0, 256, (200, 3, 32, 32), dtype=torch.uint8)
+    stripes = torch.tensor([80, 80, 170, 170], dtype=torch.uint8).repeat(24)
+    fine = stripes.expand(200, 3, 96, 96).contiguous()
     worse = with_bad_photos(fine, 0.5)
     assert worse.shape == fine.shape
     assert worse.dtype == torch.uint8
     changed = (worse != fine).flatten(1).any(dim=1)
-    assert 70 <= int(changed.sum()) <= 130
-    roughness = (worse[changed].float().diff(dim=-1).abs().mean(dim=(1, 2, 3))).sort().values
-    blurred, noisy = roughness[: len(roughness) // 3], roughness[-len(roughness) // 3 :]
-    assert float(blurred.mean()) < 0.5 * float(noisy.mean())
-    assert len(set(roughness.tolist())) > 0.9 * len(roughness)
+    assert 60 <= int(changed.sum()) <= 115  # the weakest blurs change no byte
+    roughness = [float(each.float().diff(dim=-1).abs().mean()) for each in worse[changed]]
+    before = float(fine[0].float().diff(dim=-1).abs().mean())
+    assert sum(each < before for each in roughness) >= 25
+    assert sum(each > before for each in roughness) >= 25
+    assert len(set(roughness)) > 0.9 * len(roughness)
     still = {"symmetries": "none", "rotation_degrees": 0, "shift_share": 0, "scale_share": 0, "colour_share": 0}
     for share, same in ((0.0, True), (0.999, False)):
         made = Augmentation(AugmentationSection.model_validate({**still, "bad_photo_share": share}))(PHOTOS)

@@ -58,11 +58,12 @@ def step(trained: InspectionNetwork, size_px: int) -> float:
 
 
 def settle(trained: InspectionNetwork, size_px: int) -> None:
-    """Takes the statistics of batch norm from a few photos: after one step a deep network's are still those of noughts
-    and ones, and its answers run into the billions.
+    """Takes the statistics of batch norm from a few photos.
+
+    After one step a deep network's are still noughts and ones, and its answers run into the billions.
     """
     for module in trained.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
         trained.train()(photos(4, size_px))
