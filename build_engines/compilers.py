@@ -20,7 +20,7 @@ _KERNEL_DIMENSIONS = 4
 """Of the weights of a convolution. All other tensors stay as they are: they weigh little, and the inverse covariance of
 the feature density is worth its digits."""
 
-_CONVOLUTION = "Conv"
+_CONVOLUTION, _PRODUCT = "Conv", "MatMul"
 _BACKBONE = "network.backbone."
 """How the names of a served network's weights begin that belong to its backbone."""
 
@@ -104,11 +104,13 @@ class HalfWeights:
 
 @dataclass(frozen=True, slots=True)
 class EightBits:
-    """INT8 convolutions of the backbone, per channel; ranges from training photos.
+    """INT8 convolutions of the backbone, or the products of its tokens with weights; ranges from training photos.
 
-    Its first convolution and all that comes behind it stay in float32: they are a small part of the work and a large
-    part of the error. The mean of the embedding, which rounding has shifted, is put right (in the spirit of the bias
-    correction of Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019).
+    Ranges are fixed here, and not taken anew from each batch, as is often done with tokens: a photo's answer would
+    depend on its neighbours. Weights have a range per channel. The backbone's first convolution and all that comes
+    behind it stay in float32: they are a small part of the work and a large part of the error. The mean of the
+    embedding, which rounding has shifted, is put right (in the spirit of the bias correction of Nagel et al.,
+    "Data-free quantization through weight equalization and bias correction", 2019).
     """
 
     precision: str = "int8"
@@ -119,36 +121,58 @@ class EightBits:
         """Quantises the simplified graph with explicit Q and DQ nodes."""
         simple = engine.with_suffix(".simple.onnx")
         FullPrecision().compile(exported, simple, images)
+        model = onnx.load(simple)
         quantize_static(
             simple,
             engine,
             _Photos(images),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Add", "Relu"],
+            op_types_to_quantize=rounded_kinds(model),
             per_channel=True,
             # Weights of seven bits: processors without VNNI add two products in 16 bits, which eight would overflow.
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=float_nodes(onnx.load(simple)),
+            nodes_to_exclude=float_nodes(model),
+            # Nobody behind a product would compute with its rounded result: it stays as it is, which is also faster.
+            extra_options={"OpTypesToExcludeOutputQuantization": [_PRODUCT]},
         )
-        _save(with_right_mean(onnx.load(engine), onnx.load(simple), images), engine)
+        _save(with_right_mean(onnx.load(engine), model, images), engine)
         simple.unlink()
 
 
+def rounded_kinds(model: onnx.ModelProto) -> list[str]:
+    """Returns the kinds of nodes that INT8 rounds.
+
+    The sums of a network of tokens carry all that later layers read: they stay in float32.
+
+    Args:
+        model: Of an exported `training.model.ServedNetwork`.
+    """
+    outside = set(float_nodes(model))
+    is_of_tokens = any(node.op_type == _PRODUCT and node.name not in outside for node in model.graph.node)
+    return [_CONVOLUTION, _PRODUCT] if is_of_tokens else [_CONVOLUTION, "Add", "Relu"]
+
+
 def float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Returns the names of the nodes that INT8 leaves alone: the first convolution, and all behind the backbone.
+    """Returns the names of the nodes that INT8 leaves alone.
+
+    They are the first convolution, all behind the backbone, and products of two computed factors, as of queries with
+    keys.
 
     Args:
         model: Of an exported `training.model.ServedNetwork`; its nodes are in topological order.
     """
     behind: set[str] = set()
+    weights = {each.name for each in model.graph.initializer}
     first, *_ = (node.name for node in model.graph.node if node.op_type == _CONVOLUTION)
     names = [first]
     for node in model.graph.node:
         is_of_neck = node.op_type == _CONVOLUTION and not node.input[1].startswith(_BACKBONE)
         if is_of_neck or behind.intersection(node.input):
             behind.update(node.output)
+            names.append(node.name)
+        elif node.op_type == _PRODUCT and not weights.intersection(node.input):
             names.append(node.name)
     return names
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import NodeProto, helper
+from onnx import NodeProto, helper, numpy_helper
 from small_build import outputs_without_triton
 from small_dataset import SIZE_PX
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, choose, losses_of, some_photos
-from build_engines.compilers import EightBits, FullPrecision, _mean, float_nodes
+from build_engines.compilers import EightBits, FullPrecision, _mean, float_nodes, rounded_kinds
 from build_engines.errors import PrecisionError
 from build_engines.export import export
 from build_engines.plan import TierPlan
@@ -89,6 +89,23 @@ def test_ends_of_a_network_stay_in_floats() -> None:
         "fused",
         "out",
     ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "kinds"), [("network.backbone.qkv", ["Conv", "MatMul"]), ("keys", ["Conv", "Add", "Relu"])]
+)
+def test_products_with_weights_are_rounded_and_sums_of_tokens_are_not(factor: str, kinds: list[str]) -> None:
+    """A network of tokens is known by them: one that multiplies only what it computed is none."""
+    nodes = [
+        helper.make_node("Conv", ["image", "network.backbone.stem.weight"], ["tokens"], name="stem"),
+        helper.make_node("MatMul", ["tokens", factor], ["product"], name="product"),
+        helper.make_node("Add", ["tokens", "product"], ["sum"], name="sum"),
+        helper.make_node("Conv", ["sum", "network.coarse.weight"], ["coarse"], name="coarse"),
+        helper.make_node("MatMul", ["coarse", "network.heads.kind.weight"], ["out"], name="out"),
+    ]
+    names = ("network.backbone.qkv", "network.heads.kind.weight")
+    weights = [numpy_helper.from_array(np.ones((2, 2), np.float32), each) for each in names]
+    assert rounded_kinds(helper.make_model(helper.make_graph(nodes, "net", [], [], weights))) == kinds
 
 
 def test_rounding_leaves_the_mean_of_the_embedding(plan: TierPlan, tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""A network of tokens as it would serve: Swin-Tiny at its real size, compiled for two cores."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from build_engines.compilers import COMPILERS, Images
+from build_engines.parity import onnx_runner
+from training.checkpoint import build_network, save_program
+from training.model import ServedNetwork
+from training.task_file import load_task_file
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
+
+MOST_MS = 50.0
+ROUNDS, SPELLS = 40, 3
+
+
+def exported(path: Path) -> int:
+    """Writes the network as `loupe-build export` does, with weights as they are before training; returns its size."""
+    task = load_task_file("surface_defect")
+    section = task.tier("full").production.model_copy(update={"pretrained": False})
+    network = build_network(section, task.to_domain()).eval()
+    save_program(network, path.with_suffix(".pt2"))
+    converted = torch.onnx.export(
+        torch.export.load(path.with_suffix(".pt2")),
+        input_names=["image"],
+        output_names=list(ServedNetwork(network).output_names),
+        opset_version=18,
+        dynamo=True,
+        verbose=False,
+    )
+    assert converted is not None
+    onnx.save(converted.model_proto, path)
+    return section.input_size_px
+
+
+def photo_ms(engine: Path, images: Images) -> float:
+    """Returns the median milliseconds of a photo on two threads.
+
+    One session at a time: threads of another one that wait for work would take a core.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(str(engine), options, providers=["CPUExecutionProvider"])
+    taken = []
+    for place in range(ROUNDS):
+        image = images[place % len(images)][np.newaxis]
+        began = time.perf_counter()
+        session.run(None, {"image": image})
+        taken.append((time.perf_counter() - began) * 1e3)
+    return float(np.median(taken[ROUNDS // 5 :]))
+
+
+def test_swin_answers_within_its_time(tmp_path: Path) -> None:
+    """One of the precisions that are tried is fast enough, and a photo's answer does not depend on its neighbours."""
+    size_px = exported(tmp_path / "exported.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (8, size_px, size_px, 3), dtype=np.uint8)
+    engines = {}
+    for place, compiler in enumerate(COMPILERS["cpu"]):
+        engines[compiler.precision] = tmp_path / f"{place}.onnx"
+        compiler.compile(tmp_path / "exported.onnx", engines[compiler.precision], images)
+    spells = [{name: photo_ms(path, images) for name, path in engines.items()} for _ in range(SPELLS)]
+    taken = {name: float(np.median([each[name] for each in spells])) for name in engines}
+    table = Table("precision", "a photo", "of fp32", "file", title=f"Swin-Tiny at {size_px} px, two threads")
+    for name, path in engines.items():
+        size = f"{path.stat().st_size / 1e6:.0f} MB"
+        table.add_row(name, f"{taken[name]:.1f} ms", f"{taken[name] / taken['fp32']:.2f}", size)
+    Console(width=100).print(table)
+    run = onnx_runner(engines["int8"])
+    together, alone = run(images[:3]), run(images[:1])
+    for name, answers in together.items():
+        np.testing.assert_allclose(answers[:1], alone[name], rtol=1e-3, atol=1e-3, err_msg=name)
+    assert min(taken.values()) < MOST_MS
