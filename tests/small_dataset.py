@@ -31,6 +31,12 @@ def small_task(*, epochs: int = 1, feature_width: int = 8, size_px: int = SIZE_P
     return load_task_file("cannabis").model_copy(update={"tiers": tiers, "training": recipe})
 
 
+def with_rendering(task: TaskFile, **changes: object) -> TaskFile:
+    """Returns a rendered task with some of `[data.rendering]` changed."""
+    rendering = task.rendering.model_copy(update=changes)
+    return task.model_copy(update={"data": task.data.model_copy(update={"rendering": rendering})})
+
+
 def write_small_dataset(folder: Path, *, photos_a_split: dict[Split, int] | None = None) -> list[PhotoRecord]:
     """Writes photos and their index; two photos a specimen, and a split holds whole specimens."""
     task = load_task_file("cannabis").to_domain()

@@ -62,6 +62,18 @@ class RendererParametersChangedError(TrainingError):
         self.actual = actual
 
 
+class NothingToRenderError(TrainingError):
+    """A task whose photos are imported is asked how they are drawn."""
+
+    def __init__(self, task_id: str) -> None:
+        """Keeps the task."""
+        super().__init__(
+            f"The photos of {task_id} are not rendered: its task file has no [data.rendering].",
+            cure=f"Import them: loupe-train import {task_id} PATH",
+        )
+        self.task_id = task_id
+
+
 class ForeignDatasetError(TrainingError):
     """The folder holds other photos than those that are to come."""
 

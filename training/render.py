@@ -41,13 +41,13 @@ def plan_chunks(task: TaskFile, *, folder: Path, limit: int | None) -> list[Chun
     """Returns the chunks of a dataset; with a limit, the first ones that hold at least `limit` photos."""
     chunks: list[Chunk] = []
     photos = 0
-    for first in range(0, task.data.all_specimen_count, SPECIMENS_PER_CHUNK):
+    for first in range(0, task.rendering.all_specimen_count, SPECIMENS_PER_CHUNK):
         if limit is not None and photos >= limit:
             break
-        count = min(SPECIMENS_PER_CHUNK, task.data.all_specimen_count - first)
+        count = min(SPECIMENS_PER_CHUNK, task.rendering.all_specimen_count - first)
         chunks.append(Chunk(task=task, folder=folder, first=first, count=count))
         if limit is not None:
-            renderer = _renderer(task.data.renderer, task.data.renderer_parameters)
+            renderer = _renderer(task.rendering.renderer, task.rendering.parameters)
             photos += sum(renderer.specimen(index).photo_count for index in range(first, first + count))
     return chunks
 
@@ -95,8 +95,8 @@ def render_dataset(
 
 def render_chunk(chunk: Chunk) -> None:
     """Writes a chunk's photos, then its receipt in one rename."""
-    data = chunk.task.data
-    renderer = _renderer(data.renderer, data.renderer_parameters)
+    rendering = chunk.task.rendering
+    renderer = _renderer(rendering.renderer, rendering.parameters)
     records = [
         _write_photo(chunk, specimen_index=index, specimen=specimen, photo_index=photo_index, renderer=renderer)
         for index in range(chunk.first, chunk.first + chunk.count)
@@ -125,7 +125,7 @@ def _write_photo(
         photo=path.as_posix(),
         sha256=sha256(rendered.content).hexdigest(),
         specimen=specimen.name,
-        split=task.data.split_of(task.id, specimen.name, index=specimen_index),
+        split=task.split_of(specimen.name, index=specimen_index),
         device=rendered.device,
         orientation=rendered.orientation,
         lighting=specimen.lighting,
@@ -137,11 +137,11 @@ def _write_photo(
 
 
 def _receipts(folder: Path, *, task: TaskFile) -> Path:
-    return folder / "chunks" / task.data.parameters_sha256[:12]
+    return folder / "chunks" / task.rendering.parameters_sha256[:12]
 
 
 def _refuse_foreign(folder: Path, *, task: TaskFile) -> None:
-    wanted = task.data.parameters_sha256[:12]
+    wanted = task.rendering.parameters_sha256[:12]
     for found in (folder / "chunks").glob("*"):
         if found.name != wanted:
             raise ForeignDatasetError(folder, found=f"of parameters {found.name}", wanted=wanted)
@@ -159,7 +159,7 @@ def _write_index(task: TaskFile, *, chunks: list[Chunk], folder: Path, limit: in
     splits = Counter(record.split for record in records)
     summary = DatasetSummary(
         task=task.id,
-        parameters_sha256=task.data.parameters_sha256,
+        parameters_sha256=task.rendering.parameters_sha256,
         index_sha256=sha256(index.encode()).hexdigest(),
         photo_count=len(records),
         specimen_count=sum(chunk.count for chunk in chunks),

@@ -22,6 +22,7 @@ from pydantic import (
 
 from server.domain.task import Head, HeadKind, Task
 from training.errors import (
+    NothingToRenderError,
     RendererParametersChangedError,
     TaskFileRefusedError,
     UnknownTaskFileError,
@@ -103,8 +104,8 @@ class DifficultySection(Section):
     )
 
 
-class DataSection(Section):
-    """Where the photos come from."""
+class RenderingSection(Section):
+    """What the renderer is to draw, if the photos are drawn."""
 
     renderer: str
     specimen_count: int = Field(gt=0, description="Specimens that are shared out among the four splits.")
@@ -112,11 +113,7 @@ class DataSection(Section):
         default=0, ge=0, description="Specimens after those, half for val_calib and half for val_test."
     )
     parameters_sha256: str
-    one_class_label: str | None = Field(
-        default=None, description="The label of what is normal, for a model that learns from such photos alone."
-    )
-    splits: SplitShares
-    renderer_parameters: SerializeAsAny[RendererParameters] = Field(description="Of the kind that the renderer wants.")
+    parameters: SerializeAsAny[RendererParameters] = Field(description="Of the kind that the renderer wants.")
 
     @field_validator("renderer")
     @classmethod
@@ -125,7 +122,7 @@ class DataSection(Section):
             raise ValueError(f"there is no renderer {name!r}; known: {', '.join(RENDERERS)}")
         return name
 
-    @field_validator("renderer_parameters", mode="before")
+    @field_validator("parameters", mode="before")
     @classmethod
     def _parameters_of_the_renderer(cls, stated: Any, info: ValidationInfo) -> Any:
         kind = RENDERERS.get(info.data.get("renderer", ""))
@@ -136,18 +133,17 @@ class DataSection(Section):
         """Specimens of all splits."""
         return self.specimen_count + self.proof_specimen_count
 
-    def split_of(self, task_id: str, specimen: str, *, index: int) -> Split:
-        """Returns the split of a specimen: a stable hash of its name, so that its photos never straddle two splits.
 
-        Args:
-            task_id: The task.
-            specimen: Its name.
-            index: Its place in the dataset: below `specimen_count`, or a proof specimen.
-        """
-        place = int.from_bytes(sha256(f"{task_id}/{specimen}".encode()).digest()[:8], "big") / 2**64
-        if index < self.specimen_count:
-            return self.splits.split_at(place)
-        return "val_calib" if place < 0.5 else "val_test"  # noqa: PLR2004 -- half of each
+class DataSection(Section):
+    """How photos are shared out, and where they come from."""
+
+    one_class_label: str | None = Field(
+        default=None, description="The label of what is normal, for a model that learns from such photos alone."
+    )
+    splits: SplitShares
+    rendering: RenderingSection | None = Field(
+        default=None, description="How the photos are drawn; nothing for a task whose photos are imported."
+    )
 
 
 class TaskFile(Section):
@@ -185,6 +181,29 @@ class TaskFile(Section):
     def to_domain(self) -> Task:
         """Returns the taxonomy."""
         return Task(self.id, self.title, tuple(head.to_domain() for head in self.heads), self.decision_heads)
+
+    @property
+    def rendering(self) -> RenderingSection:
+        """How its photos are drawn.
+
+        Raises:
+            NothingToRenderError: They are not.
+        """
+        if self.data.rendering is None:
+            raise NothingToRenderError(self.id)
+        return self.data.rendering
+
+    def split_of(self, specimen: str, *, index: int) -> Split:
+        """Returns the split of a rendered specimen: a stable hash of its name, so that none is on two sides.
+
+        Args:
+            specimen: Its name.
+            index: Its place in the dataset: below `specimen_count`, or a proof specimen.
+        """
+        place = int.from_bytes(sha256(f"{self.id}/{specimen}".encode()).digest()[:8], "big") / 2**64
+        if index < self.rendering.specimen_count:
+            return self.data.splits.split_at(place)
+        return "val_calib" if place < 0.5 else "val_test"  # noqa: PLR2004 -- half of each
 
     def tier(self, tier_id: str) -> TierSection:
         """Returns the tier of this id.
@@ -236,7 +255,7 @@ def load_task_file(task_id: str, *, folder: Path = TASKS_FOLDER) -> TaskFile:
         task = TaskFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise TaskFileRefusedError(path, violations=str(error)) from error
-    actual = task.data.renderer_parameters.digest()
-    if actual != task.data.parameters_sha256:
-        raise RendererParametersChangedError(path, stated=task.data.parameters_sha256, actual=actual)
+    rendering = task.data.rendering
+    if rendering is not None and (actual := rendering.parameters.digest()) != rendering.parameters_sha256:
+        raise RendererParametersChangedError(path, stated=rendering.parameters_sha256, actual=actual)
     return task

@@ -1,4 +1,4 @@
-"""The renderers there are, by the name that a task file gives in `data.renderer`."""
+"""The renderers there are, by the name that a task file gives in `data.rendering.renderer`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ from training.renderers.renderer import RenderedSpecimen
 from training.task_file import load_task_file
 
 TASK = load_task_file("crop_health")
-PARAMETERS = TASK.data.renderer_parameters
+PARAMETERS = TASK.rendering.parameters
 SPECIMEN_COUNT = 6_000
 TOLERANCE_SIGMA = 4.5
 """Frequencies may differ from the sum of posteriors by so many standard errors: 1 run in 1,000 over all bins."""

@@ -4,18 +4,20 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from small_dataset import with_rendering
 
 from training import render as render_module
 from training.dataset import INDEX_NAME, SUMMARY_NAME, read_records
 from training.errors import (
     DatasetMissingError,
     ForeignDatasetError,
+    NothingToRenderError,
     RendererParametersChangedError,
     TaskFileRefusedError,
     UnknownTaskFileError,
 )
 from training.render import plan_chunks, render_dataset
-from training.renderers.registry import build_renderer
+from training.renderers.registry import RENDERERS, build_renderer
 from training.task_file import SPLITS, TASKS_FOLDER, TaskFile, load_task_file
 
 
@@ -23,8 +25,7 @@ from training.task_file import SPLITS, TASKS_FOLDER, TaskFile, load_task_file
 def task() -> TaskFile:
     """The task with few specimens."""
     whole = load_task_file("cannabis")
-    few = {"specimen_count": 6, "proof_specimen_count": 0}
-    return whole.model_copy(update={"data": whole.data.model_copy(update=few)})
+    return with_rendering(whole, specimen_count=6, proof_specimen_count=0)
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +46,13 @@ def test_any_number_of_workers_writes_the_same_dataset(task: TaskFile, tmp_path:
 def test_a_task_of_surfaces_is_rendered_like_any_other(tmp_path: Path) -> None:
     """Records say light, labels and chances; the summary says of which label a one-class model learns."""
     whole = load_task_file("surface_defect")
-    few = whole.model_copy(
-        update={"data": whole.data.model_copy(update={"specimen_count": 3, "proof_specimen_count": 0})}
-    )
+    few = with_rendering(whole, specimen_count=3, proof_specimen_count=0)
     summary = render_dataset(few, folder=tmp_path, workers=1)
     assert summary.one_class_label == "good"
     for record in read_records(tmp_path, task_id=few.id):
         assert record.labels["condition"] in {"good", "defect"}
         assert sum(record.posteriors["condition"]) == pytest.approx(1)
-        assert record.lighting in {light.name for light in few.data.renderer_parameters.lights}
+        assert record.lighting in {light.name for light in few.rendering.parameters.lights}
 
 
 def test_an_unknown_renderer_is_refused_by_name(tmp_path: Path) -> None:
@@ -86,15 +85,25 @@ def test_labels_and_heads_that_are_not_there_are_refused(
 
 def test_every_renderer_obeys_the_port() -> None:
     """By the name in its task file each is made, and answers with its task's heads and labels."""
-    for path in TASKS_FOLDER.glob("*.toml"):
-        task = load_task_file(path.stem)
-        specimen = build_renderer(task.data.renderer, task.data.renderer_parameters).specimen(1)
+    tasks = [load_task_file(path.stem) for path in TASKS_FOLDER.glob("*.toml")]
+    rendered = [each for each in tasks if each.data.rendering is not None]
+    assert {each.rendering.renderer for each in rendered} == set(RENDERERS)
+    for task in rendered:
+        specimen = build_renderer(task.rendering.renderer, task.rendering.parameters).specimen(1)
         assert set(specimen.labels) == set(specimen.posteriors) == {head.id for head in task.heads}
         for head in task.heads:
             said = specimen.labels[head.id]
             present = {said} if isinstance(said, str) else set(said)
             assert present <= set(head.labels)
             assert len(specimen.posteriors[head.id]) == len(head.labels)
+
+
+def test_a_task_whose_photos_are_imported_is_not_rendered(task: TaskFile, tmp_path: Path) -> None:
+    """The error says how its photos come in."""
+    own = task.model_copy(update={"data": task.data.model_copy(update={"rendering": None})})
+    with pytest.raises(NothingToRenderError, match=r"no \[data.rendering\].\nImport them: loupe-train import cannabis"):
+        render_dataset(own, folder=tmp_path, workers=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_start_renders_only_what_is_missing(task: TaskFile, tmp_path: Path) -> None:
@@ -142,22 +151,21 @@ def test_a_missing_dataset_names_the_command_that_makes_it(tmp_path: Path) -> No
 def test_a_specimen_never_straddles_two_splits() -> None:
     """The split is a function of the specimen's name, and the shares are those stated, within two points."""
     whole = load_task_file("cannabis")
-    data = whole.data
-    names = [f"s{index:06d}" for index in range(data.specimen_count)]
+    names = [f"s{index:06d}" for index in range(whole.rendering.specimen_count)]
     found: dict[str, set[str]] = defaultdict(set)
     for index, name in (*enumerate(names), *enumerate(names)):
-        found[name].add(data.split_of(whole.id, name, index=index))
+        found[name].add(whole.split_of(name, index=index))
     assert all(len(each) == 1 for each in found.values())
     counts = Counter(each.pop() for each in found.values())
     for split in SPLITS:
-        assert counts[split] / len(names) == pytest.approx(data.splits.of(split), abs=0.02)
+        assert counts[split] / len(names) == pytest.approx(whole.data.splits.of(split), abs=0.02)
 
 
 def test_proof_specimens_only_calibrate_and_test() -> None:
     """They are halved between val_calib and val_test; training and the choice of a checkpoint never see them."""
     whole = load_task_file("cannabis")
-    places = range(whole.data.specimen_count, whole.data.all_specimen_count)
-    counts = Counter(whole.data.split_of(whole.id, f"s{index:06d}", index=index) for index in places)
+    places = range(whole.rendering.specimen_count, whole.rendering.all_specimen_count)
+    counts = Counter(whole.split_of(f"s{index:06d}", index=index) for index in places)
     assert set(counts) == {"val_calib", "val_test"}
     assert counts["val_calib"] / len(places) == pytest.approx(0.5, abs=0.02)
 

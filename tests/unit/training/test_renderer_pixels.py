@@ -25,7 +25,7 @@ BLOCK_MEANS = {
 @pytest.fixture(scope="module")
 def renderer() -> CannabisRenderer:
     """One renderer: its banks cost seconds."""
-    return CannabisRenderer(load_task_file("cannabis").data.renderer_parameters)
+    return CannabisRenderer(load_task_file("cannabis").rendering.parameters)
 
 
 def test_one_photo_is_the_same_bytes_from_two_renderers(renderer: CannabisRenderer) -> None:

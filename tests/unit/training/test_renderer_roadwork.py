@@ -25,7 +25,7 @@ from training.renderers.roadwork.things import build_thing_bank
 from training.task_file import load_task_file
 
 TASK = load_task_file("roadwork")
-PARAMETERS = TASK.data.renderer_parameters
+PARAMETERS = TASK.rendering.parameters
 REGIONS = [region.name for region in PARAMETERS.regions]
 TARGET = "kanto"
 """Where the model is to serve."""

@@ -28,7 +28,7 @@ from training.renderers.surface_defect.materials import MATERIAL_PAINTERS
 from training.renderers.surface_defect.surface_defect_renderer import SurfaceDefectRenderer
 from training.task_file import TASKS_FOLDER, load_task_file
 
-PARAMETERS = load_task_file("surface_defect").data.renderer_parameters
+PARAMETERS = load_task_file("surface_defect").rendering.parameters
 PART_COUNT = 6_000
 TOLERANCE_SIGMA = 4.5
 """Frequencies may differ from the sum of posteriors by so many standard errors: 1 run in 1,000 over all bins."""

@@ -19,7 +19,7 @@ from training.renderers.cannabis.latents import (
 )
 from training.task_file import load_task_file
 
-PARAMETERS = load_task_file("cannabis").data.renderer_parameters
+PARAMETERS = load_task_file("cannabis").rendering.parameters
 SPECIMEN_COUNT = 6_000
 TOLERANCE_SIGMA = 4.5
 """Frequencies may differ from the sum of posteriors by so many standard errors: 1 run in 1,000 over all labels."""
