@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from build_engines.errors import CheckpointRefusedError
 from build_engines.step_record import file_sha256
+from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 
 CHECKPOINT_NAME = "checkpoint.json"
@@ -32,6 +33,7 @@ class _HeadPart(_Part):
 class _NetworkPart(_Part):
     backbone: str
     input_size_px: int
+    framing: Framing = Framing.CENTRE
     backbone_size_px: int | None = None
     views: int = 1
 

@@ -9,6 +9,7 @@ was chosen, on photos that had no part in the choice.
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,11 +103,12 @@ def compile_engine(plan: TierPlan, *, target: str = "cpu") -> CompiledEngine:
         PrecisionError: No candidate answers like the exported model.
     """
     started = time.monotonic()
-    exported, size_px = read_exported(plan), plan.checkpoint.file.network.input_size_px
+    exported, network = read_exported(plan), plan.checkpoint.file.network
+    load = partial(load_images, size_px=network.input_size_px, framing=network.framing)
     photos = some_photos(read_held_out(plan.checkpoint, SPLIT, data_folder=plan.data_folder))
-    images = load_images(photos.paths, size_px=size_px)
+    images = load(photos.paths)
     range_photos = read_range_photos(plan.checkpoint, data_folder=plan.data_folder)
-    ranges = load_images(range_photos, size_px=size_px) if range_photos else images[:0]
+    ranges = load(range_photos) if range_photos else images[:0]
     tried = [each for each in COMPILERS[target] if range_photos or not each.needs_ranges]
     compilers = {plan.work_folder / f"candidate_{place}.onnx": each for place, each in enumerate(tried)}
     for path, compiler in compilers.items():

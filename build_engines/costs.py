@@ -72,7 +72,7 @@ async def measured_costs(
     contents = [photos.paths[place].read_bytes() for place in drawn.tolist()]
     parts = list(zip(plan.tiers, engines, strict=True))
     async with serve_all(parts) as served:
-        share = len(served) > 1 and len({each.ref.input_size_px for each in served}) == 1
+        share = len(served) > 1 and all(each.ref.sees_as(served[0].ref) for each in served)
         for each in served:
             await _ask_ms(each, contents[0], Wanted(plan.task.head_ids, pixels=share))
         alone = np.empty((ROUNDS, len(contents), len(served)))

@@ -60,11 +60,12 @@ def export(plan: TierPlan) -> ExportedModel:
     plan.work_folder.mkdir(parents=True, exist_ok=True)
     onnx.save(_with_plain_names(converted.model_proto), plan.exported_path)
     photos = read_held_out(checkpoint, "val_calib", data_folder=plan.data_folder).paths[:PARITY_PHOTOS]
+    network = checkpoint.file.network
     differences = check_parity(
         STEP,
         reference=_program_runner(program, checkpoint.output_names),
         converted=onnx_runner(plan.exported_path),
-        images=load_images(photos, size_px=checkpoint.file.network.input_size_px),
+        images=load_images(photos, size_px=network.input_size_px, framing=network.framing),
         tolerance=TOLERANCE,
     )
     record = StepRecord.make(

@@ -188,6 +188,7 @@ def tier_spec(plan: TierPlan, engine: CompiledEngine) -> TierModelSpec:
         attention_grid=file.attention_grid,
         engine_path=engine.path,
         gives_pixels=True,
+        framing=file.network.framing,
     )
 
 
@@ -202,4 +203,5 @@ def engine_ref(plan: TierPlan, engine: CompiledEngine) -> EngineRef:
         input_size_px=file.network.input_size_px,
         attention_grid=file.attention_grid,
         gives_pixels=True,
+        framing=file.network.framing,
     )

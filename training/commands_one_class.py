@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from server.domain.framing import Framing
 from server.domain.task import Task
 from training.checkpoint import load_network, read_checkpoint
 from training.console import explained, progress_bar, tell_next
@@ -43,7 +44,8 @@ def one_class_command(
         wanted = next((each for each in SPLITS if each == split), None)
         if wanted is None:
             raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}")
-        features, side = _features(run, taxonomy, size_px)
+        usual = task_file.tier(task_file.first_tier).demo.framing
+        features, side, framing = _features(run, taxonomy, size_px, usual)
         with progress_bar(console, "Judging photos") as on_photo:
             report = judge_one_class(
                 features,
@@ -53,6 +55,7 @@ def one_class_command(
                 good=good,
                 split=wanted,
                 size_px=side,
+                framing=framing,
                 on_photo=on_photo,
             )
     table = Table("photos", "number", "median strangeness", "middle half", title=f"One class: {task} on {split}")
@@ -70,8 +73,9 @@ def one_class_command(
     tell_next(console, "loupe-train", "train", task, "--tier", task_file.first_tier, data=data)
 
 
-def _features(run: Path | None, task: Task, size_px: int) -> tuple[Features, int]:
-    """Returns what turns photos into maps, and the side of the photos that it takes."""
+def _features(run: Path | None, task: Task, size_px: int, usual: Framing) -> tuple[Features, int, Framing]:
+    """Returns what turns photos into maps, and the side and the framing of the photos that it takes."""
     if run is None:
-        return TextureFeatures(), size_px
-    return NetworkFeatures(load_network(run, task)), read_checkpoint(run).network.input_size_px
+        return TextureFeatures(), size_px, usual
+    section = read_checkpoint(run).network
+    return NetworkFeatures(load_network(run, task)), section.input_size_px, section.framing

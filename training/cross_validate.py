@@ -222,8 +222,10 @@ def _write_fold(folder: Path, data_folder: Path, records: Sequence[PhotoRecord],
 def _judge(request: RunRequest, task: Task, head: Head, chances: FloatArray, splits: Sequence[Split]) -> None:
     """Trains a fold's network, and fills in what it says of the photos that were held out."""
     trained = train(request).folder
-    network, size_px = load_network(trained, task), read_checkpoint(trained).network.input_size_px
+    network, section = load_network(trained, task), read_checkpoint(trained).network
     for split in HELD_OUT:
-        photos = open_some(request.data_folder, task, split, size_px=size_px, limit=None)
+        photos = open_some(
+            request.data_folder, task, split, size_px=section.input_size_px, framing=section.framing, limit=None
+        )
         answers = ask(network, batches_of(photos.pixels), total=len(photos))
         chances[[each == split for each in splits]] = answers.probabilities(head)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 from training.errors import TrainingError
 from training.group_bootstrap import Estimate, auroc, group_indices
@@ -214,6 +215,7 @@ def judge_one_class(
     good: str,
     split: Split,
     size_px: int,
+    framing: Framing = Framing.CENTRE,
     on_photo: Follow = unfollowed,
 ) -> OneClassReport:
     """Learns what good photos of the train split look like, and judges all photos of another split by it.
@@ -226,6 +228,7 @@ def judge_one_class(
         good: Its label of good photos; photos without a label are left out.
         split: The photos to judge.
         size_px: The side at which photos are looked at.
+        framing: What they are to show.
         on_photo: Called with (photos judged, photos in all).
 
     Raises:
@@ -246,8 +249,8 @@ def judge_one_class(
     for lacking, is_there in ((good, not is_bad.all()), (f"other than {good}", is_bad.any())):
         if not is_there:
             raise NoGoodPhotosError(folder, split=split, head=head.id, lacking=lacking)
-    memory = fit_memory(features, open_prepared_photos(folder, learnt, size_px=size_px))
-    pixels = open_prepared_photos(folder, judged, size_px=size_px)
+    memory = fit_memory(features, open_prepared_photos(folder, learnt, size_px=size_px, framing=framing))
+    pixels = open_prepared_photos(folder, judged, size_px=size_px, framing=framing)
     scores = score_photos(features, memory, pixels, on_photo=on_photo)
     groups = group_indices([each.specimen for each in judged])
     return OneClassReport(good, split, len(learnt), is_bad, scores, auroc(scores, is_bad, groups))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from server.domain.framing import Framing
 from server.imaging import prepare
 from training.dataset import PhotoRecord
 from training.progress import Follow, unfollowed
@@ -34,6 +35,7 @@ class _Chunk:
     target: Path
     first: int
     size_px: int
+    framing: Framing
 
 
 def open_prepared_photos(
@@ -41,6 +43,7 @@ def open_prepared_photos(
     photos: Sequence[PhotoRecord],
     *,
     size_px: int,
+    framing: Framing = Framing.CENTRE,
     workers: int = 2,
     on_progress: Follow = unfollowed,
 ) -> Pixels:
@@ -50,6 +53,7 @@ def open_prepared_photos(
         folder: The dataset's folder; the cache goes to `cache/` in it.
         photos: In the order of the result; the cache is named by their paths and digests, and by how they are prepared.
         size_px: The side of the prepared photos.
+        framing: What they show.
         workers: Processes that prepare at once.
         on_progress: Called with (photos done, photos in all).
 
@@ -59,9 +63,9 @@ def open_prepared_photos(
     Raises:
         PhotoRefusedError: A photo cannot be decoded.
     """
-    path = folder / "cache" / f"{size_px}px_{_digest(photos)}_{_preparation(size_px)}.npy"
+    path = folder / "cache" / f"{size_px}px_{_digest(photos)}_{_preparation(size_px, framing)}.npy"
     if not path.is_file():
-        _prepare_all(folder, photos, path, size_px=size_px, workers=workers, on_progress=on_progress)
+        _prepare_all(folder, photos, path, size_px=size_px, framing=framing, workers=workers, on_progress=on_progress)
     pixels: Pixels = np.load(path, mmap_mode="r")
     return pixels
 
@@ -70,7 +74,7 @@ def _digest(photos: Sequence[PhotoRecord]) -> str:
     return sha256("".join(f"{each.photo} {each.sha256}\n" for each in photos).encode()).hexdigest()[:16]
 
 
-def _preparation(size_px: int) -> str:
+def _preparation(size_px: int, framing: Framing) -> str:
     """Names how photos are prepared, by what becomes of two: another rule, or another decoder, makes another cache."""
     generator = np.random.default_rng(0)
     height, width = 2 * size_px + 9, 3 * size_px + 5
@@ -81,7 +85,7 @@ def _preparation(size_px: int) -> str:
     jpeg, png = BytesIO(), BytesIO()
     drawn.convert("RGB").save(jpeg, "JPEG", exif=turned)
     coarse.save(png, "PNG")
-    prepared = (prepare(each.getvalue(), size_px=size_px) for each in (jpeg, png))
+    prepared = (prepare(each.getvalue(), size_px=size_px, framing=framing) for each in (jpeg, png))
     return sha256(b"".join(each.tobytes() for each in prepared)).hexdigest()[:8]
 
 
@@ -91,6 +95,7 @@ def _prepare_all(
     path: Path,
     *,
     size_px: int,
+    framing: Framing,
     workers: int,
     on_progress: Follow,
 ) -> None:
@@ -101,7 +106,13 @@ def _prepare_all(
     shape = (len(photos), size_px, size_px, 3)
     np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape).flush()  # type: ignore[no-untyped-call]
     chunks = [
-        _Chunk(tuple(folder / each.photo for each in photos[first : first + _PHOTOS_A_CHUNK]), aside, first, size_px)
+        _Chunk(
+            tuple(folder / each.photo for each in photos[first : first + _PHOTOS_A_CHUNK]),
+            aside,
+            first,
+            size_px,
+            framing,
+        )
         for first in range(0, len(photos), _PHOTOS_A_CHUNK)
     ]
     done = 0
@@ -116,6 +127,6 @@ def _prepare_chunk(chunk: _Chunk) -> int:
     """Prepares the photos of a chunk into their places; returns how many."""
     target = np.load(chunk.target, mmap_mode="r+")
     for offset, photo in enumerate(chunk.photos):
-        target[chunk.first + offset] = prepare(photo.read_bytes(), size_px=chunk.size_px)
+        target[chunk.first + offset] = prepare(photo.read_bytes(), size_px=chunk.size_px, framing=chunk.framing)
     target.flush()
     return len(chunk.photos)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
+from server.domain.framing import Framing
 from server.domain.task import HeadKind, Task
 from training.batch_order import BatchOrder
 from training.dataset import PhotoRecord, read_records
@@ -76,7 +77,13 @@ class PhotoSplit:
 
 
 def open_splits(
-    folder: Path, task: Task, *, splits: Sequence[Split] = SPLITS, size_px: int, on_progress: Follow = unfollowed
+    folder: Path,
+    task: Task,
+    *,
+    splits: Sequence[Split] = SPLITS,
+    size_px: int,
+    framing: Framing = Framing.CENTRE,
+    on_progress: Follow = unfollowed,
 ) -> dict[Split, PhotoSplit]:
     """Returns splits of a dataset.
 
@@ -85,6 +92,7 @@ def open_splits(
         task: The taxonomy.
         splits: Which.
         size_px: The side at which photos are wanted.
+        framing: What they are to show.
         on_progress: Called with (photos done, photos in all) while those of a split are prepared.
 
     Raises:
@@ -94,7 +102,7 @@ def open_splits(
     return {
         split: PhotoSplit(
             parts[split],
-            open_prepared_photos(folder, parts[split], size_px=size_px, on_progress=on_progress),
+            open_prepared_photos(folder, parts[split], size_px=size_px, framing=framing, on_progress=on_progress),
             label_arrays(parts[split], task),
         )
         for split in splits

@@ -38,7 +38,12 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     network.views, network.section = section.views, section
     records = records_by_split(request.data_folder, task_id=task.id)
     splits = open_splits(
-        request.data_folder, task, splits=LOOKED_AT, size_px=section.input_size_px, on_progress=on_photos
+        request.data_folder,
+        task,
+        splits=LOOKED_AT,
+        size_px=section.input_size_px,
+        framing=section.framing,
+        on_progress=on_photos,
     )
     fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS, on_photo=on_photos)
     is_mixed = told.training.mixed_precision

@@ -35,7 +35,9 @@ def ask_teacher(
     """
     checkpoint = read_checkpoint(folder)
     network = load_network(folder, task)
-    photos = open_splits(data_folder, task, splits=[split], size_px=checkpoint.network.input_size_px)[split]
+    section = checkpoint.network
+    opened = open_splits(data_folder, task, splits=[split], size_px=section.input_size_px, framing=section.framing)
+    photos = opened[split]
     wanted = len(photos) if limit is None else min(limit, len(photos))
     kept = folder / _KEPT_FOLDER / f"{split}_{_digest(folder, photos, wanted)}.safetensors"
     if kept.is_file():

@@ -211,9 +211,13 @@ def _splits(
     request: RunRequest, teacher: EarlierRun | None, unfinished: Path, on_photos: Follow
 ) -> dict[Split, PhotoSplit]:
     """Returns the photos that training looks at, with a teacher's answers if there is one."""
-    size_px = request.section.input_size_px
     splits = open_splits(
-        request.data_folder, request.task.to_domain(), splits=LOOKED_AT, size_px=size_px, on_progress=on_photos
+        request.data_folder,
+        request.task.to_domain(),
+        splits=LOOKED_AT,
+        size_px=request.section.input_size_px,
+        framing=request.section.framing,
+        on_progress=on_photos,
     )
     if teacher is not None:
         splits["train"] = _taught(splits["train"], request, Path(teacher.folder), unfinished, on_photos)

@@ -17,6 +17,7 @@ from server.adapters.assurance_part import AnyAssurancePart
 from server.adapters.calibrator_part import AnyCalibratorPart
 from server.adapters.part import Digest, Part
 from server.domain.errors import ReleaseRefusedError
+from server.domain.framing import Framing
 from server.domain.known_answer import KnownAnswer
 from server.domain.release import EngineRef, Meaning, Release, TierRelease
 from server.domain.task import Head, HeadKind, Task
@@ -78,6 +79,7 @@ class EnginePart(Part):
     input_size_px: int = Field(gt=0)
     attention_grid: tuple[int, int]
     gives_pixels: bool = False
+    framing: Framing = Framing.CENTRE
 
     def to_domain(self) -> EngineRef:
         """Returns the domain's engine."""
@@ -89,6 +91,7 @@ class EnginePart(Part):
             self.input_size_px,
             self.attention_grid,
             self.gives_pixels,
+            self.framing,
         )
 
 

@@ -7,6 +7,7 @@ from math import isfinite
 from server.domain.assurance import Assurance
 from server.domain.calibration.calibrator import Calibrator
 from server.domain.errors import ReleaseRefusedError, UnknownTierError
+from server.domain.framing import Framing
 from server.domain.known_answer import KnownAnswer
 from server.domain.task import Task
 from server.domain.uncertainty import UncertaintyScale
@@ -24,6 +25,7 @@ class EngineRef:
         input_size_px: The side of the square input.
         attention_grid: Rows and columns of the attention map.
         gives_pixels: Whether its ensemble can give the decoded photo back; those of the first releases cannot.
+        framing: Which part of a photo the square shows.
     """
 
     model: str
@@ -33,6 +35,11 @@ class EngineRef:
     input_size_px: int
     attention_grid: tuple[int, int]
     gives_pixels: bool = False
+    framing: Framing = Framing.CENTRE
+
+    def sees_as(self, other: "EngineRef") -> bool:
+        """Whether both take the same pixels of a photo."""
+        return (self.input_size_px, self.framing) == (other.input_size_px, other.framing)
 
 
 @dataclass(frozen=True, slots=True)

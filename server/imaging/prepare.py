@@ -1,8 +1,8 @@
 """Turns an encoded photo into the tensor that engines take: the one definition, for serving and for training.
 
 Decided, and held by tests: EXIF orientation is applied; the first frame of an animation
-counts; alpha is laid over white; 16-bit is scaled to 8; a truncated photo is refused; the
-largest central square is kept.
+counts; alpha is laid over white; 16-bit is scaled to 8; a truncated photo is refused; which
+part of it is kept is the release's `Framing`.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from server.domain.errors import PhotoRefusedError
+from server.domain.framing import Framing
 from server.imaging.header import open_photo, sniff_format
 
 _ORIENTATION_TAG: Final = 0x0112
@@ -25,16 +26,18 @@ _TRANSPOSES: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIXTEEN_BIT_SCALE: Final = 257.0
+_BORDER: Final = (128, 128, 128)
 
 
-def prepare(content: bytes, *, size_px: int) -> npt.NDArray[np.uint8]:
-    """Decodes, orients, crops to the central square and resizes.
+def prepare(content: bytes, *, size_px: int, framing: Framing = Framing.CENTRE) -> npt.NDArray[np.uint8]:
+    """Decodes, orients, makes a square and resizes.
 
     JPEGs are decoded at the smallest DCT scale (1/2, 1/4, 1/8) that still covers the target.
 
     Args:
         content: The encoded JPEG, PNG, WebP or HEIF.
         size_px: The side of the result, at least 1.
+        framing: What the square shows.
 
     Returns:
         [size_px, size_px, 3] uint8. RGB.
@@ -43,21 +46,23 @@ def prepare(content: bytes, *, size_px: int) -> npt.NDArray[np.uint8]:
         PhotoRefusedError: The photo is not to be decoded, or cannot be.
     """
     try:
-        return _decode(content, size_px=size_px, at_reduced_scale=True)
+        return _decode(content, size_px=size_px, framing=framing, at_reduced_scale=True)
     except PhotoRefusedError as refusal:
         if refusal.code != "UNDECODABLE" or sniff_format(content) != "JPEG":
             raise
         # Some rare chroma samplings decode at full scale only.
-        return _decode(content, size_px=size_px, at_reduced_scale=False)
+        return _decode(content, size_px=size_px, framing=framing, at_reduced_scale=False)
 
 
-def _decode(content: bytes, *, size_px: int, at_reduced_scale: bool) -> npt.NDArray[np.uint8]:
+def _decode(content: bytes, *, size_px: int, framing: Framing, at_reduced_scale: bool) -> npt.NDArray[np.uint8]:
     with open_photo(content) as image:
         try:
             if at_reduced_scale:
                 image.draft(None, (size_px, size_px))
             image.load()
-            square = _resize_central_square(_to_rgb(_orient(image)), size_px)
+            upright = _to_rgb(_orient(image))
+            resize = _resize_whole if framing is Framing.WHOLE else _resize_central_square
+            square = resize(upright, size_px)
         except MemoryError as error:
             raise PhotoRefusedError("TOO_MANY_PIXELS") from error
         except Exception as error:  # decoders raise anything on damaged input
@@ -93,3 +98,12 @@ def _resize_central_square(image: Image.Image, size_px: int) -> Image.Image:
     return image.resize(
         (size_px, size_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0
     )
+
+
+def _resize_whole(image: Image.Image, size_px: int) -> Image.Image:
+    scale = size_px / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (size_px, size_px), _BORDER)
+    resized = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    square.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
+    return square

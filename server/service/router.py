@@ -200,9 +200,10 @@ class Router:
         """Runs a tier, adds what it says to `said`, and decides."""
         began_s = self._clock.monotonic_s()
         runner = self._runner_of(tier)
-        size_px, later = tier.engine.input_size_px, plan.tiers[len(said) + 1 :]
-        pixels = next((raw.pixels for _, raw in said if raw.pixels is not None and raw.pixels.size_px == size_px), None)
-        is_of_use = tier.engine.gives_pixels and any(each.engine.input_size_px == size_px for each in later)
+        later = plan.tiers[len(said) + 1 :]
+        seen = (raw.pixels for earlier, raw in said if earlier.engine.sees_as(tier.engine))
+        pixels = next((each for each in seen if each is not None), None)
+        is_of_use = tier.engine.gives_pixels and any(each.engine.sees_as(tier.engine) for each in later)
         wanted = Wanted(plan.needed_heads, request.include_attention, pixels is None and is_of_use)
         photo = request.photo if pixels is None else pixels
 

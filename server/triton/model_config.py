@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from server.domain.framing import Framing
 from server.triton.tier_models import DECODED, IMAGE, PHOTO, Target, TierModelSpec
 
 MEMORY_LIMIT_BYTES = 3 << 30
@@ -18,14 +19,17 @@ _VERSION = 1
 
 
 def preprocess_config(spec: TierModelSpec, *, instance_count: int) -> str:
-    """Returns the config of the step that decodes, orients, crops and resizes."""
+    """Returns the config of the step that decodes, orients, makes a square and resizes."""
     config = pb.ModelConfig(name=spec.preprocess_model, backend="python", max_batch_size=spec.max_batch_size)
     config.input.append(pb.ModelInput(name=PHOTO, data_type=pb.TYPE_STRING, dims=[1]))
     config.output.append(_output(IMAGE, spec.image_shape, data_type=pb.TYPE_UINT8))
     if spec.gives_pixels:
         config.output.append(_decoded())
     _set_instances(config, pb.ModelInstanceGroup.KIND_CPU, instance_count)
-    _set_parameters(config, {"input_size_px": str(spec.input_size_px), "memory_limit_bytes": str(MEMORY_LIMIT_BYTES)})
+    asked = {"input_size_px": str(spec.input_size_px), "memory_limit_bytes": str(MEMORY_LIMIT_BYTES)}
+    # The configs of earlier releases, which saw the centre, stay as they are.
+    framing = {} if spec.framing is Framing.CENTRE else {"framing": spec.framing.value}
+    _set_parameters(config, asked | framing)
     return _text(config)
 
 

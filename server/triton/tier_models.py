@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from server.domain.framing import Framing
 from server.domain.release import EngineRef
 from server.domain.task import Task
 
@@ -64,6 +65,7 @@ class TierModelSpec:
         engine_path: The engine's ONNX file.
         max_batch_size: The largest batch of one request, at least 1.
         gives_pixels: Whether the ensemble can give the decoded photo back; those of the first releases cannot.
+        framing: Which part of a photo the square shows.
     """
 
     model: str
@@ -73,6 +75,7 @@ class TierModelSpec:
     engine_path: Path
     max_batch_size: int = 8
     gives_pixels: bool = False
+    framing: Framing = Framing.CENTRE
 
     @classmethod
     def from_release(cls, task: Task, engine: EngineRef, *, repository_root: Path) -> Self:
@@ -90,6 +93,7 @@ class TierModelSpec:
             attention_grid=engine.attention_grid,
             engine_path=repository_root / engine.path,
             gives_pixels=engine.gives_pixels,
+            framing=engine.framing,
         )
 
     @property

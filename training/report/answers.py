@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 from server.imaging import prepare
 from training.errors import TrainingError
@@ -111,7 +112,14 @@ def batches_of(pixels: Pixels) -> Iterator[Tensor]:
 
 
 def open_some(
-    folder: Path, task: Task, split: Split, *, size_px: int, limit: int | None, on_progress: Follow = unfollowed
+    folder: Path,
+    task: Task,
+    split: Split,
+    *,
+    size_px: int,
+    framing: Framing = Framing.CENTRE,
+    limit: int | None,
+    on_progress: Follow = unfollowed,
 ) -> PhotoSplit:
     """Returns a split, or so many of its photos, evenly spaced over it.
 
@@ -120,6 +128,7 @@ def open_some(
         task: The taxonomy.
         split: Which.
         size_px: The side at which photos are wanted.
+        framing: What they are to show.
         limit: At most so many photos; None for all.
         on_progress: Called with (photos done, photos in all) while they are prepared.
 
@@ -131,7 +140,7 @@ def open_some(
         raise EmptySplitError(folder, split=split)
     if limit is not None and limit < len(records):
         records = tuple(records[place * len(records) // limit] for place in range(limit))
-    pixels = open_prepared_photos(folder, records, size_px=size_px, on_progress=on_progress)
+    pixels = open_prepared_photos(folder, records, size_px=size_px, framing=framing, on_progress=on_progress)
     return PhotoSplit(records, pixels, label_arrays(records, task))
 
 
@@ -140,12 +149,13 @@ def groups_of(split: PhotoSplit) -> IndexArray:
     return group_indices([each.specimen for each in split.records])
 
 
-def read_folder(folder: Path, *, size_px: int, limit: int) -> Pixels:
+def read_folder(folder: Path, *, size_px: int, framing: Framing = Framing.CENTRE, limit: int) -> Pixels:
     """Returns photos of a folder and those below it, by name.
 
     Args:
         folder: Holds photos, not a dataset.
         size_px: The side at which they are wanted.
+        framing: What they are to show.
         limit: At most so many, evenly spaced.
 
     Raises:
@@ -156,4 +166,4 @@ def read_folder(folder: Path, *, size_px: int, limit: int) -> Pixels:
     if not found:
         raise NoPhotosError(folder)
     chosen = [found[place * len(found) // limit] for place in range(limit)] if limit < len(found) else found
-    return np.stack([prepare(each.read_bytes(), size_px=size_px) for each in chosen])
+    return np.stack([prepare(each.read_bytes(), size_px=size_px, framing=framing) for each in chosen])

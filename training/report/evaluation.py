@@ -16,7 +16,7 @@ from training.photo_cache import Pixels
 from training.photo_data import PhotoSplit
 from training.places import SamplingSection
 from training.progress import Follow, unfollowed
-from training.recipe import Views
+from training.recipe import NetworkSection, Views
 from training.report.answers import Answers, ask, batches_of, groups_of, open_some, read_folder
 from training.report.by_place import PlaceScores, score_by_place
 from training.report.doubts import (
@@ -118,11 +118,17 @@ def measure(
     if request.targets is not None:
         # What is wrong with them is said before the network is asked.
         request.targets.all_target_places()
-    size_px = checkpoint.network.input_size_px
+    size_px, framing = checkpoint.network.input_size_px, checkpoint.network.framing
     torch.set_num_threads(checkpoint.training.threads)
-    given = _given_photos(request.ood_folder, size_px=size_px)
+    given = _given_photos(request.ood_folder, checkpoint.network)
     photos = open_some(
-        request.data_folder, task, request.split, size_px=size_px, limit=request.limit, on_progress=on_prepared
+        request.data_folder,
+        task,
+        request.split,
+        size_px=size_px,
+        framing=framing,
+        limit=request.limit,
+        on_progress=on_prepared,
     )
     network = load_network(request.folder, task)
     network.views = network.views if request.views is None else request.views
@@ -155,11 +161,15 @@ def measure(
     )
 
 
-def _given_photos(folder: Path | None, *, size_px: int) -> dict[str, Pixels]:
+def _given_photos(folder: Path | None, network: NetworkSection) -> dict[str, Pixels]:
     """Returns the strange photos of a folder, by what they are called on the page; none without a folder."""
     if folder is None:
         return {}
-    return {f"photos of {folder.name}": read_folder(folder, size_px=size_px, limit=STRANGE_PHOTOS)}
+    return {
+        f"photos of {folder.name}": read_folder(
+            folder, size_px=network.input_size_px, framing=network.framing, limit=STRANGE_PHOTOS
+        )
+    }
 
 
 def _worsenings(

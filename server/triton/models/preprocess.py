@@ -10,19 +10,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
 from server.domain.errors import PhotoRefusedError
+from server.domain.framing import Framing
 from server.imaging import prepare
 from server.triton.refusal import refusal_text
 from server.triton.tier_models import DECODED, IMAGE, PHOTO
 
 
 class TritonPythonModel:
-    """Decodes, orients, crops and resizes photos, one response a request."""
+    """Decodes and orients photos, and makes squares of them, one response a request."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Reads the size and limits the memory of this process.
+        """Reads size and framing, and limits the memory of this process.
 
         Args:
             args: Triton's description of this instance; `model_config` is JSON.
@@ -31,6 +33,8 @@ class TritonPythonModel:
         parameters = config["parameters"]
         self._output_names = [each["name"] for each in config["output"]]
         self._size_px = int(parameters["input_size_px"]["string_value"])
+        framing = parameters.get("framing")
+        self._framing = Framing.CENTRE if framing is None else Framing(framing["string_value"])
         limit_memory(int(parameters["memory_limit_bytes"]["string_value"]))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -40,7 +44,7 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         try:
             photos = pb_utils.get_input_tensor_by_name(request, PHOTO).as_numpy()
-            images = np.stack([prepare(photo, size_px=self._size_px) for photo in photos.ravel()])
+            images = np.stack([self._prepare(photo) for photo in photos.ravel()])
             outputs = {IMAGE: images, DECODED: np.ones((len(images), 1), np.uint8)}
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in self._output_names])
         except PhotoRefusedError as error:
@@ -49,6 +53,9 @@ class TritonPythonModel:
             return _error(refusal_text("UNDECODABLE"))
         except Exception as error:  # noqa: BLE001 -- raising here leaks shared memory; the request carries it
             return _error(f"preprocessing failed: {type(error).__name__}")
+
+    def _prepare(self, photo: bytes) -> npt.NDArray[np.uint8]:
+        return prepare(photo, size_px=self._size_px, framing=self._framing)
 
 
 def limit_memory(limit_bytes: int) -> None:

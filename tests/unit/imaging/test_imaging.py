@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from server.domain.errors import PHOTO_REFUSALS, PhotoRefusedError
+from server.domain.framing import Framing
 from server.imaging import MAX_PHOTO_BYTES, prepare, read_header
 
 SIZE_PX = 64
@@ -111,6 +112,33 @@ def test_the_central_square_is_kept() -> None:
     image = Image.new("RGB", (300, 100), (255, 0, 0))
     image.paste((0, 0, 255), (100, 0, 200, 100))
     assert prepare(encode(image), size_px=10)[:, 1:-1] == pytest.approx(np.full((10, 8, 3), (0, 0, 255)), abs=1)
+
+
+@pytest.mark.parametrize("size", [(300, 100), (100, 300)])
+def test_the_whole_photo_is_kept_if_asked_for(size: tuple[int, int]) -> None:
+    """A long photo lies between grey borders, undistorted, and its ends are seen."""
+    image = Image.new("RGB", size, (0, 0, 255))
+    across = size[0] > size[1]
+    image.paste((255, 0, 0), (0, 0, 50, 100) if across else (0, 0, 100, 50))
+    square = prepare(encode(image), size_px=30, framing=Framing.WHOLE)
+    upright = square if across else square.transpose(1, 0, 2)
+    assert (upright[:10] == 128).all()
+    assert (upright[20:] == 128).all()
+    assert upright[10:20, :4] == pytest.approx(np.full((10, 4, 3), (255, 0, 0)), abs=1)
+    assert upright[10:20, 6:] == pytest.approx(np.full((10, 24, 3), (0, 0, 255)), abs=1)
+
+
+def test_framing_does_not_matter_to_a_square() -> None:
+    """A square photo is its own centre, however small it is."""
+    for side in (200, 20):
+        square = encode(gradient(side, side))
+        assert (prepare(square, size_px=SIZE_PX) == prepare(square, size_px=SIZE_PX, framing=Framing.WHOLE)).all()
+
+
+def test_the_thinnest_photo_is_at_least_a_pixel_wide() -> None:
+    """However long a photo is, something of it is seen."""
+    thin = encode(Image.new("RGB", (1000, 2), (255, 0, 0)))
+    assert (prepare(thin, size_px=16, framing=Framing.WHOLE)[8 - 1 : 8 + 1, :, 0] > 200).any()
 
 
 def test_alpha_is_laid_over_white() -> None:

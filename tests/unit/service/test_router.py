@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from server.domain.errors import (
     UnknownTaskError,
     UnknownTierError,
 )
+from server.domain.framing import Framing
 from server.domain.prediction import CategoryAnswer, Pixels, RawPrediction, Recommendation
 from server.domain.release import Release
 from server.service.admission import AdmissionLimits
@@ -136,11 +138,12 @@ async def test_a_photo_is_decoded_once() -> None:
     assert all(isinstance(each.photo, Pixels) and bytes(each.photo.content) == DECODED for each in later)
 
 
-async def test_pixels_go_to_engines_of_their_size_alone() -> None:
-    """A tier of another input size is sent the photo itself, and gives its pixels if somebody after it takes them."""
+@pytest.mark.parametrize("other", [{"input_size_px": 999}, {"framing": Framing.WHOLE}])
+async def test_pixels_go_to_engines_that_see_alike(other: dict[str, Any]) -> None:
+    """A tier of another size or framing is sent the photo, and gives its pixels if somebody after it takes them."""
     plain = make_release(*TIERS)
     first, *others = plain.tiers
-    large = [replace(each, engine=replace(each.engine, input_size_px=999)) for each in others]
+    large = [replace(each, engine=replace(each.engine, **other)) for each in others]
     bench = Bench(release=Release(plain.task, 1, (first, *large)), fast=UNSURE, medium=UNSURE, full=SURE)
     await bench.inspect()
     assert [each.wanted.pixels for each in bench.engines.calls] == [False, True, False]

@@ -8,8 +8,10 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_dataset import SIZE_PX, write_small_dataset
 
+from server.domain.framing import Framing
 from server.imaging import prepare
 from training.augmentation import Augmentation, turn_and_flip
 from training.batch_order import BatchOrder
@@ -53,6 +55,18 @@ def test_cached_pixels_are_those_that_serve(dataset: tuple[Path, list[PhotoRecor
     for place, record in enumerate(train_split.records):
         expected = prepare((folder / record.photo).read_bytes(), size_px=SIZE_PX)
         assert np.array_equal(train_split.pixels[place], expected)
+
+
+def test_whole_photos_have_a_cache_of_their_own(dataset: tuple[Path, list[PhotoRecord]]) -> None:
+    """The same photos at the same size, framed otherwise, are other pixels."""
+    folder, records = dataset
+    long = Image.new("RGB", (64, 32), (200, 40, 40))
+    long.save(folder / "long.png")
+    record = records[0].model_copy(update={"photo": "long.png", "sha256": "5" * 64})
+    centre = open_prepared_photos(folder, [record], size_px=SIZE_PX, workers=1)
+    whole = open_prepared_photos(folder, [record], size_px=SIZE_PX, framing=Framing.WHOLE, workers=1)
+    assert (centre == (200, 40, 40)).all()
+    assert (whole[0, :8] == 128).all()
 
 
 def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train_split: PhotoSplit) -> None:

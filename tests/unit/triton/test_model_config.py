@@ -1,5 +1,6 @@
 """What Triton is told of a tier's models."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from builders import TASK, make_tier
@@ -7,6 +8,7 @@ from google.protobuf import text_format
 from toy_engine import toy_spec
 from tritonclient.grpc import model_config_pb2 as pb
 
+from server.domain.framing import Framing
 from server.triton.model_config import engine_config, ensemble_config, preprocess_config
 from server.triton.repository import Target, TierModelSpec
 
@@ -68,6 +70,15 @@ def test_preprocessing_is_a_limited_python_process_on_both() -> None:
     assert config.backend == "python"
     assert int(config.parameters["memory_limit_bytes"].string_value) >= 2 << 30
     assert list(config.output[0].dims) == [64, 64, 3]
+
+
+def test_the_framing_reaches_the_preprocessing_step() -> None:
+    """From the release, through the spec, into its parameters; the centre is what a step does that is not told."""
+    for framing, told in ((Framing.CENTRE, ""), (Framing.WHOLE, "whole")):
+        engine = replace(make_tier("fast").engine, framing=framing)
+        spec = TierModelSpec.from_release(TASK, engine, repository_root=Path())
+        config = parsed(preprocess_config(spec, instance_count=1))
+        assert config.parameters["framing"].string_value == told
 
 
 def test_spec_of_a_release_takes_the_engine_below_the_repository() -> None:

@@ -10,6 +10,7 @@ from fake_triton_backend import InferenceRequest, InferenceResponse, Tensor
 from toy_engine import SIZE_PX, toy_photo, write_toy_engine
 
 from server.domain.errors import PhotoRefusedError
+from server.domain.framing import Framing
 from server.imaging import prepare
 from server.triton.models import engine, preprocess
 from server.triton.refusal import refusal_in
@@ -46,6 +47,18 @@ def test_preprocessing_answers_what_imaging_says(preprocessing: preprocess.Trito
     (response,) = preprocessing.execute([photos(*contents)])
     expected = np.stack([prepare(each, size_px=SIZE_PX) for each in contents])
     np.testing.assert_array_equal(response.output_tensors[0].as_numpy(), expected)
+
+
+def test_preprocessing_frames_photos_as_the_release_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tier that was trained on whole photos is served whole ones."""
+    monkeypatch.setattr(preprocess, "limit_memory", lambda _: None)
+    model = preprocess.TritonPythonModel()
+    model.initialize(arguments(input_size_px=str(SIZE_PX), memory_limit_bytes="1", framing="whole"))
+    long = toy_photo(200, 300, seed=2)
+    (response,) = model.execute([photos(long)])
+    expected = prepare(long, size_px=SIZE_PX, framing=Framing.WHOLE)
+    np.testing.assert_array_equal(response.output_tensors[0].as_numpy()[0], expected)
+    assert not np.array_equal(expected, prepare(long, size_px=SIZE_PX))
 
 
 def test_a_bad_photo_hurts_no_neighbour(preprocessing: preprocess.TritonPythonModel) -> None:
