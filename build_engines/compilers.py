@@ -17,8 +17,7 @@ Images = npt.NDArray[np.uint8]
 """[photo_count, size, size, 3] uint8. RGB."""
 
 _KERNEL_DIMENSIONS = 4
-"""Of the weights of a convolution. All other tensors stay as they are: they weigh little, and the inverse covariance of
-the feature density is worth its digits."""
+"""Of the weights of a convolution."""
 
 _CONVOLUTION, _PRODUCT = "Conv", "MatMul"
 _BACKBONE = "network.backbone."
@@ -76,7 +75,11 @@ class FullPrecision:
 
 @dataclass(frozen=True, slots=True)
 class HalfWeights:
-    """Float32 arithmetic on kernels that lie in the file as float16: half the size, turned back once, on loading."""
+    """Float32 arithmetic on weights that lie in the file as float16: half the size, turned back once, on loading.
+
+    These are the kernels of convolutions, and what a backbone multiplies its tokens with. All others stay as they are:
+    they weigh little, and the inverse covariance of the feature density is worth its digits.
+    """
 
     precision: str = "fp32, weights fp16"
     tolerance: float | None = 0.05
@@ -86,10 +89,12 @@ class HalfWeights:
         """Stores the weights of the simplified graph in halves; the runtime folds each cast when it loads the file."""
         FullPrecision().compile(exported, engine, images)
         model = onnx.load(engine)
+        factors = factors_of_tokens(model)
         kept, casts = [], []
         for weight in model.graph.initializer:
             values = numpy_helper.to_array(weight)
-            if weight.data_type != TensorProto.FLOAT or values.ndim != _KERNEL_DIMENSIONS:
+            is_heavy = values.ndim == _KERNEL_DIMENSIONS or weight.name in factors
+            if weight.data_type != TensorProto.FLOAT or not is_heavy:
                 kept.append(weight)
                 continue
             half = f"{weight.name}/half"
@@ -107,9 +112,9 @@ class EightBits:
     """INT8 convolutions of the backbone, or the products of its tokens with weights; ranges from training photos.
 
     Ranges are fixed here, and not taken anew from each batch, as is often done with tokens: a photo's answer would
-    depend on its neighbours. Weights have a range per channel. The backbone's first convolution and all that comes
-    behind it stay in float32: they are a small part of the work and a large part of the error. The mean of the
-    embedding, which rounding has shifted, is put right (in the spirit of the bias correction of Nagel et al.,
+    depend on its neighbours. Weights have a range per channel. The backbone's first convolution, and all that comes
+    behind the backbone, stay in float32: they are a small part of the work and a large part of the error. The mean of
+    the embedding, which rounding has shifted, is put right (in the spirit of the bias correction of Nagel et al.,
     "Data-free quantization through weight equalization and bias correction", 2019).
     """
 
@@ -149,9 +154,15 @@ def rounded_kinds(model: onnx.ModelProto) -> list[str]:
     Args:
         model: Of an exported `training.model.ServedNetwork`.
     """
+    return [_CONVOLUTION, _PRODUCT] if factors_of_tokens(model) else [_CONVOLUTION, "Add", "Relu"]
+
+
+def factors_of_tokens(model: onnx.ModelProto) -> set[str]:
+    """Returns the names of the weights with which the backbone multiplies its tokens; none if it has no tokens."""
     outside = set(float_nodes(model))
-    is_of_tokens = any(node.op_type == _PRODUCT and node.name not in outside for node in model.graph.node)
-    return [_CONVOLUTION, _PRODUCT] if is_of_tokens else [_CONVOLUTION, "Add", "Relu"]
+    weights = {each.name for each in model.graph.initializer}
+    products = (node for node in model.graph.node if node.op_type == _PRODUCT and node.name not in outside)
+    return {name for node in products for name in node.input if name in weights}
 
 
 def float_nodes(model: onnx.ModelProto) -> list[str]:

@@ -30,8 +30,8 @@ class TierCosts:
 
     Attributes:
         alone_ms: By tier, cheapest first: from the encoded photo to the answer.
-        next_ms: By tier: after a tier before it that has decoded the photo. The same as alone, unless all tiers take
-            photos of one size: where only some do, the gateway spares a little more than is counted.
+        next_ms: By tier: after a tier before it that has decoded the photo. The same as alone, unless all tiers see
+            photos alike (size and framing): where only some do, the gateway spares a little more than is counted.
     """
 
     alone_ms: dict[str, float]

@@ -18,7 +18,7 @@ Runner = Callable[[npt.NDArray[np.uint8]], Outputs]
 """Runs a model on [batch, size, size, 3] uint8 photos; outputs by name, the batch first."""
 
 
-def load_images(paths: Sequence[Path], *, size_px: int, framing: Framing = Framing.CENTRE) -> npt.NDArray[np.uint8]:
+def load_images(paths: Sequence[Path], *, size_px: int, framing: Framing) -> npt.NDArray[np.uint8]:
     """Returns [photo_count, size_px, size_px, 3] uint8, prepared as in serving."""
     return np.stack([prepare(path.read_bytes(), size_px=size_px, framing=framing) for path in paths])
 

@@ -143,7 +143,14 @@ class _Bench:
             raise WrongTierError(tier.id, answered)
         gateway, triton = in_turn(sends), in_turn(triton_sends(self._triton, engine.model, outputs, photos))
         self._say(f"{tier.id}: the ceiling")
-        ceiling = measure_ceiling(engine.path, photos, size_px=tier.input_size_px, threads=_cores(), seconds=_CEILING_S)
+        ceiling = measure_ceiling(
+            engine.path,
+            photos,
+            size_px=tier.input_size_px,
+            framing=engine.framing,
+            threads=_cores(),
+            seconds=_CEILING_S,
+        )
         rows = []
         for in_flight in self._scale.in_flight:
             self._say(f"{tier.id}: {in_flight} in flight")

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from server.imaging import prepare
+from server.imaging import Framing, prepare
 from server.triton.tier_models import IMAGE
 
 _WARM_UP_S = 0.5
 
 
-def measure_ceiling(engine: Path, photos: Sequence[bytes], *, size_px: int, threads: int, seconds: float) -> float:
+def measure_ceiling(
+    engine: Path, photos: Sequence[bytes], *, size_px: int, framing: Framing, threads: int, seconds: float
+) -> float:
     """Returns how many photos a second this process decodes and runs through a tier's engine.
 
     Each thread has a session of its own with one thread and no spinning, as an instance of the embedded
@@ -24,6 +26,7 @@ def measure_ceiling(engine: Path, photos: Sequence[bytes], *, size_px: int, thre
         engine: The ONNX file.
         photos: Encoded; taken in turn.
         size_px: The side of the engine's square input.
+        framing: How a photo becomes a square.
         threads: How many photos are worked on at once.
         seconds: How long it is measured, after a warm-up.
     """
@@ -32,7 +35,7 @@ def measure_ceiling(engine: Path, photos: Sequence[bytes], *, size_px: int, thre
     def run(session: onnxruntime.InferenceSession, until_s: float) -> int:
         done = 0
         while time.perf_counter() < until_s:
-            image = prepare(photos[done % len(photos)], size_px=size_px)
+            image = prepare(photos[done % len(photos)], size_px=size_px, framing=framing)
             session.run(None, {IMAGE: image[np.newaxis]})
             done += 1
         return done

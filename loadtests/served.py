@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loupe.v1 import task_service_pb2 as task_pb
+from server.imaging import Framing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,13 @@ class EngineFile:
         model: The name of the tier's ensemble in Triton.
         path: The ONNX file.
         gives_pixels: Whether the ensemble can give the decoded photo back.
+        framing: How a photo becomes a square.
     """
 
     model: str
     path: Path
     gives_pixels: bool
+    framing: Framing
 
 
 def read_engines(task: ServedTask, repository: Path) -> dict[str, EngineFile]:
@@ -83,7 +86,10 @@ def read_engines(task: ServedTask, repository: Path) -> dict[str, EngineFile]:
     release = json.loads((task.folder(repository) / "release.json").read_text(encoding="utf-8"))
     return {
         each["tier"]: EngineFile(
-            each["engine"]["model"], repository / each["engine"]["path"], each["engine"].get("gives_pixels", False)
+            each["engine"]["model"],
+            repository / each["engine"]["path"],
+            each["engine"].get("gives_pixels", False),
+            Framing(each["engine"].get("framing", Framing.CENTRE)),
         )
         for each in release["tiers"]
     }

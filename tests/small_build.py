@@ -10,6 +10,7 @@ from build_engines.compile import CompiledEngine
 from build_engines.parity import load_images, onnx_runner
 from build_engines.plan import TierPlan
 from build_engines.served_outputs import ServedOutputs
+from server.domain.framing import Framing
 from training.recipe import Views
 from training.train import RunRequest, train
 
@@ -21,9 +22,11 @@ def small_plan(folder: Path, *, held_out: int = 420) -> TierPlan:
     return trained_plan(folder, "fast", size_px=SIZE_PX)
 
 
-def trained_plan(folder: Path, tier: str, *, size_px: int, views: Views = 1) -> TierPlan:
+def trained_plan(
+    folder: Path, tier: str, *, size_px: int, framing: Framing = Framing.CENTRE, views: Views = 1
+) -> TierPlan:
     """Trains the tiny network as some tier, on the dataset that is there."""
-    task = small_task(epochs=2, size_px=size_px, views=views)
+    task = small_task(epochs=2, size_px=size_px, framing=framing, views=views)
     request = RunRequest(
         task=task.model_copy(update={"tiers": {tier: task.tier("fast")}}),
         tier=tier,
@@ -43,7 +46,8 @@ def plan_of(checkpoint: Path, folder: Path) -> TierPlan:
 
 def outputs_without_triton(plan: TierPlan, engine: CompiledEngine, photos: HeldOutPhotos) -> ServedOutputs:
     """What the engine says, taken from onnxruntime directly."""
-    images = load_images(photos.paths, size_px=plan.checkpoint.file.network.input_size_px)
+    network = plan.checkpoint.file.network
+    images = load_images(photos.paths, size_px=network.input_size_px, framing=network.framing)
     outputs = onnx_runner(engine.path)(images)
     uncertainty = np.asarray(outputs["uncertainty"])
     logits = {head: np.asarray(outputs[head]) for head in plan.checkpoint.task.head_ids}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from server.domain.framing import Framing
 from training.dataset import INDEX_NAME, PhotoRecord
 from training.recipe import LossSection, NetworkSection, StageSection, TierSection, TrainingSection, Views
 from training.task_file import SPLITS, Split, TaskFile, load_task_file
@@ -15,10 +16,22 @@ COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40), (40, 200
 SIZE_PX = 32
 
 
-def small_task(*, epochs: int = 1, feature_width: int = 8, size_px: int = SIZE_PX, views: Views = 1) -> TaskFile:
+def small_task(
+    *,
+    epochs: int = 1,
+    feature_width: int = 8,
+    size_px: int = SIZE_PX,
+    framing: Framing = Framing.CENTRE,
+    views: Views = 1,
+) -> TaskFile:
     """Returns the cannabis task with a tiny network."""
     network = NetworkSection(
-        backbone="test_efficientnet", input_size_px=size_px, feature_width=feature_width, head_width=8, views=views
+        backbone="test_efficientnet",
+        input_size_px=size_px,
+        framing=framing,
+        feature_width=feature_width,
+        head_width=8,
+        views=views,
     )
     recipe = TrainingSection(
         stages=(StageSection(epochs=epochs),),

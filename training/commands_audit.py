@@ -62,7 +62,8 @@ def audit_command(
         with console.status("Drawing"):
             (target / AUDIT_NAME).write_text(findings.model_dump_json(indent=2) + "\n", encoding="utf-8")
             (target / PLAN_NAME).write_text(plan_text(findings, gaps), encoding="utf-8")
-            draw_samples(audited, folder, task=domain_task, target=target / SAMPLES_NAME)
+            framing = task_file.framing
+            draw_samples(audited, folder, task=domain_task, framing=framing, target=target / SAMPLES_NAME)
             draw_distributions(audited, task=domain_task, target=target / DISTRIBUTIONS_NAME)
         if findings.place_coverage > 0:
             warn_of_low_coverage(round(findings.place_coverage * findings.photo_count), findings.photo_count)

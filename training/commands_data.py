@@ -76,10 +76,12 @@ def difficulty(
         task_file = load_task_file(task)
         folder = output or Path("data") / task
         records = read_records(folder, task_id=task)
-        with console.status("Fitting linear models on thumbnails"):
+        with console.status(f"Fitting linear models on thumbnails of the renderer {task_file.rendering.renderer}"):
             questions = measure_difficulty(task_file, records, folder=folder, workers=workers)
     console.print(_difficulty_table(task_file, questions=questions))
-    console.print("95 % intervals by bootstrap over specimens. Best possible: by the greatest known posterior.")
+    console.print(
+        "95 % intervals by bootstrap over specimens. Best possible: by the posteriors that its renderer knows."
+    )
     if not all(question.passed for question in questions):
         console.print("[red]Out of limits.[/red] Change the parameters before any model is trained, never after.")
         raise typer.Exit(1)

@@ -44,8 +44,7 @@ def one_class_command(
         wanted = next((each for each in SPLITS if each == split), None)
         if wanted is None:
             raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}")
-        usual = task_file.tier(task_file.first_tier).demo.framing
-        features, side, framing = _features(run, taxonomy, size_px, usual)
+        features, side, framing = _features(run, taxonomy, size_px, task_file.framing)
         with progress_bar(console, "Judging photos") as on_photo:
             report = judge_one_class(
                 features,
@@ -74,7 +73,7 @@ def one_class_command(
 
 
 def _features(run: Path | None, task: Task, size_px: int, usual: Framing) -> tuple[Features, int, Framing]:
-    """Returns what turns photos into maps, and the side and the framing of the photos that it takes."""
+    """Returns what turns photos into maps, and side and framing of the photos that it takes: a run has its own."""
     if run is None:
         return TextureFeatures(), size_px, usual
     section = read_checkpoint(run).network

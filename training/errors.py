@@ -91,7 +91,10 @@ class DatasetMissingError(TrainingError):
 
     def __init__(self, folder: Path, *, task_id: str) -> None:
         """Keeps the folder."""
-        super().__init__(f"{folder} holds no rendered dataset.", cure=f"Run: loupe-train render {task_id}")
+        super().__init__(
+            f"{folder} holds no dataset.",
+            cure=f"Run: loupe-train render {task_id}, or, with photos of your own: loupe-train import {task_id} PATH",
+        )
         self.folder = folder
 
 

@@ -215,7 +215,7 @@ def judge_one_class(
     good: str,
     split: Split,
     size_px: int,
-    framing: Framing = Framing.CENTRE,
+    framing: Framing,
     on_photo: Follow = unfollowed,
 ) -> OneClassReport:
     """Learns what good photos of the train split look like, and judges all photos of another split by it.
@@ -228,7 +228,7 @@ def judge_one_class(
         good: Its label of good photos; photos without a label are left out.
         split: The photos to judge.
         size_px: The side at which photos are looked at.
-        framing: What they are to show.
+        framing: How a photo becomes a square.
         on_photo: Called with (photos judged, photos in all).
 
     Raises:

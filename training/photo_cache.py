@@ -43,7 +43,7 @@ def open_prepared_photos(
     photos: Sequence[PhotoRecord],
     *,
     size_px: int,
-    framing: Framing = Framing.CENTRE,
+    framing: Framing,
     workers: int = 2,
     on_progress: Follow = unfollowed,
 ) -> Pixels:
@@ -53,7 +53,7 @@ def open_prepared_photos(
         folder: The dataset's folder; the cache goes to `cache/` in it.
         photos: In the order of the result; the cache is named by their paths and digests, and by how they are prepared.
         size_px: The side of the prepared photos.
-        framing: What they show.
+        framing: How a photo becomes a square.
         workers: Processes that prepare at once.
         on_progress: Called with (photos done, photos in all).
 

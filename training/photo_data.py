@@ -82,7 +82,7 @@ def open_splits(
     *,
     splits: Sequence[Split] = SPLITS,
     size_px: int,
-    framing: Framing = Framing.CENTRE,
+    framing: Framing,
     on_progress: Follow = unfollowed,
 ) -> dict[Split, PhotoSplit]:
     """Returns splits of a dataset.
@@ -92,7 +92,7 @@ def open_splits(
         task: The taxonomy.
         splits: Which.
         size_px: The side at which photos are wanted.
-        framing: What they are to show.
+        framing: How a photo becomes a square.
         on_progress: Called with (photos done, photos in all) while those of a split are prepared.
 
     Raises:

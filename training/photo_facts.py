@@ -6,6 +6,7 @@ Photos are decoded by `server.imaging` alone; one that it refuses has no facts, 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import imagehash
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from server.domain.errors import PhotoRefusedError
+from server.domain.framing import Framing
 from server.imaging import prepare, read_header
 from training.progress import Follow, unfollowed
 
@@ -36,7 +38,7 @@ class PhotoFacts:
         format: `JPEG`, `PNG`, `WEBP` or `HEIF`.
         width_px: As stored, before any EXIF orientation.
         height_px: As stored, before any EXIF orientation.
-        brightness: Mean luma of the square that a network sees, in [0, 255].
+        brightness: Mean luma of the square that networks see, in [0, 255].
         contrast: Standard deviation of that luma, in [0, 127.5].
         hash_bits: [HASH_SIDE²] bool. The perceptual hash of that square: which low frequencies of its cosine
             transform lie above their median. Exposure, scale and compression leave most bits as they are.
@@ -51,14 +53,18 @@ class PhotoFacts:
     hash_bits: npt.NDArray[np.bool_]
 
 
-def look_at(content: bytes) -> PhotoFacts:
+def look_at(content: bytes, framing: Framing) -> PhotoFacts:
     """Decodes one photo and notes what it shows.
+
+    Args:
+        content: The encoded photo.
+        framing: How it becomes a square.
 
     Raises:
         PhotoRefusedError: The photo is not to be decoded, or cannot be.
     """
     header = read_header(content)
-    square = Image.fromarray(prepare(content, size_px=HASH_SIDE * _OVERSAMPLING)).convert("L")
+    square = Image.fromarray(prepare(content, size_px=HASH_SIDE * _OVERSAMPLING, framing=framing)).convert("L")
     luma = np.asarray(square, dtype=np.float64)
     bits = imagehash.phash(square, hash_size=HASH_SIDE, highfreq_factor=_OVERSAMPLING).hash
     return PhotoFacts(
@@ -73,12 +79,17 @@ def look_at(content: bytes) -> PhotoFacts:
 
 
 def look_at_all(
-    photos: Sequence[Callable[[], bytes]], *, workers: int = 2, on_progress: Follow = unfollowed
+    photos: Sequence[Callable[[], bytes]],
+    *,
+    framing: Framing,
+    workers: int = 2,
+    on_progress: Follow = unfollowed,
 ) -> list[PhotoFacts | str]:
     """Looks at many photos, some at a time: decoders work beside each other.
 
     Args:
         photos: Each reads the bytes of one photo.
+        framing: How a photo becomes a square.
         workers: Threads.
         on_progress: Called with (photos done, photos in all).
 
@@ -88,14 +99,14 @@ def look_at_all(
     facts: list[PhotoFacts | str] = []
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(photos), _AT_ONCE):
-            facts.extend(pool.map(_facts_or_code, photos[first : first + _AT_ONCE]))
+            facts.extend(pool.map(partial(_facts_or_code, framing), photos[first : first + _AT_ONCE]))
             on_progress(len(facts), len(photos))
     return facts
 
 
-def _facts_or_code(read: Callable[[], bytes]) -> PhotoFacts | str:
+def _facts_or_code(framing: Framing, read: Callable[[], bytes]) -> PhotoFacts | str:
     try:
-        return look_at(read())
+        return look_at(read(), framing)
     except PhotoRefusedError as refusal:
         return refusal.code
     except OSError:

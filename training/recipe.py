@@ -38,7 +38,7 @@ class NetworkSection(RecipeSection):
     backbone: str = Field(description="A timm model that can return feature maps, e.g. mobilenetv3_small_100.")
     pretrained: bool = Field(default=False, description="Whether timm loads its published weights first.")
     input_size_px: int = Field(ge=32, description="The side of the square input.")
-    framing: Framing = Field(default=Framing.CENTRE, description="Which part of a photo the input shows.")
+    framing: Framing = Field(default=Framing.CENTRE, description="How a photo becomes the square input.")
     backbone_size_px: int | None = Field(
         default=None,
         ge=32,

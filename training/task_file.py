@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 from training.errors import (
     NothingToRenderError,
@@ -222,6 +223,12 @@ class TaskFile(Section):
             UnknownTierSectionError: The task has none of this id.
         """
         return self.tier(tier_id).recipe(self.training, variant)
+
+    @property
+    def framing(self) -> Framing:
+        """How its photos are looked at where no tier is meant: the whole of them, if any tier sees that."""
+        sections = (each for tier in self.tiers.values() for each in (tier.demo, tier.production))
+        return Framing.WHOLE if any(each.framing is Framing.WHOLE for each in sections) else Framing.CENTRE
 
     @property
     def first_tier(self) -> str:

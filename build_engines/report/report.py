@@ -26,6 +26,7 @@ from build_engines.report.pictures import (
 )
 from build_engines.served_answers import VerifiedRelease, read_verified_release, verified_path
 from build_engines.step_record import StepRecord, file_sha256
+from server.domain.framing import Framing
 
 STEP = "report"
 REPORT_NAME = "report.md"
@@ -138,4 +139,5 @@ def _introduction(plan: ReleasePlan) -> str:
 def _network(tier: TierPlan) -> str:
     network = tier.checkpoint.file.network
     views = "" if network.views == 1 else f", in {network.views} views"
-    return f"{network.backbone} at {network.seen_size_px} px{views}"
+    whole = ", whole photos" if network.framing is Framing.WHOLE else ""
+    return f"{network.backbone} at {network.seen_size_px} px{views}{whole}"

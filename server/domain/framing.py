@@ -1,4 +1,4 @@
-"""Which part of a photo an engine sees."""
+"""How a photo becomes the square that an engine sees."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ class Framing(StrEnum):
     """How a photo becomes a square."""
 
     CENTRE = "centre"
-    """The largest central square: nothing is lost of a thing that fills the middle."""
+    """The largest central square: for a thing in the middle; the ends of a long photo are cut off."""
 
     WHOLE = "whole"
-    """All of it, with grey borders: nothing is lost of a long thing, and a pixel shows more of it."""
+    """All of it, between grey borders: for long things, and whatever may stand at an edge; a pixel shows more."""

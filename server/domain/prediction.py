@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A photo as an engine took it: decoded, upright, cropped and resized.
+    """A photo as an engine took it: decoded, upright and square.
 
     Attributes:
         size_px: Its side.

@@ -25,7 +25,7 @@ class EngineRef:
         input_size_px: The side of the square input.
         attention_grid: Rows and columns of the attention map.
         gives_pixels: Whether its ensemble can give the decoded photo back; those of the first releases cannot.
-        framing: Which part of a photo the square shows.
+        framing: How a photo becomes a square.
     """
 
     model: str

@@ -5,7 +5,8 @@ preprocessing step and training use `prepare`, so that a model meets in producti
 the pixels that it was trained on.
 """
 
+from server.domain.framing import Framing
 from server.imaging.header import MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS, PhotoHeader, read_header
 from server.imaging.prepare import prepare
 
-__all__ = ["MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS", "PhotoHeader", "prepare", "read_header"]
+__all__ = ["MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS", "Framing", "PhotoHeader", "prepare", "read_header"]

@@ -37,7 +37,7 @@ def prepare(content: bytes, *, size_px: int, framing: Framing = Framing.CENTRE) 
     Args:
         content: The encoded JPEG, PNG, WebP or HEIF.
         size_px: The side of the result, at least 1.
-        framing: What the square shows.
+        framing: How a photo becomes a square.
 
     Returns:
         [size_px, size_px, 3] uint8. RGB.
@@ -58,7 +58,7 @@ def _decode(content: bytes, *, size_px: int, framing: Framing, at_reduced_scale:
     with open_photo(content) as image:
         try:
             if at_reduced_scale:
-                image.draft(None, (size_px, size_px))
+                image.draft(None, _covered(image, size_px, framing))
             image.load()
             upright = _to_rgb(_orient(image))
             resize = _resize_whole if framing is Framing.WHOLE else _resize_central_square
@@ -100,9 +100,17 @@ def _resize_central_square(image: Image.Image, size_px: int) -> Image.Image:
     )
 
 
-def _resize_whole(image: Image.Image, size_px: int) -> Image.Image:
+def _covered(image: Image.Image, size_px: int, framing: Framing) -> tuple[int, int]:
+    """Returns the width and height, in pixels, that the photo is to have at least, or exactly if all of it is seen."""
+    if framing is Framing.CENTRE:
+        return size_px, size_px
     scale = size_px / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    width, height = image.size
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resize_whole(image: Image.Image, size_px: int) -> Image.Image:
+    width, height = _covered(image, size_px, Framing.WHOLE)
     square = Image.new("RGB", (size_px, size_px), _BORDER)
     resized = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
     square.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))

@@ -65,7 +65,7 @@ class TierModelSpec:
         engine_path: The engine's ONNX file.
         max_batch_size: The largest batch of one request, at least 1.
         gives_pixels: Whether the ensemble can give the decoded photo back; those of the first releases cannot.
-        framing: Which part of a photo the square shows.
+        framing: How a photo becomes a square.
     """
 
     model: str

@@ -75,7 +75,12 @@ def audit_dataset(
     task = task_file.to_domain()
     records = read_records(folder, task_id=task.id)
     chosen = _sample(records, limit)
-    looks = look_at_all([(folder / each.photo).read_bytes for each in chosen], workers=workers, on_progress=on_photo)
+    looks = look_at_all(
+        [(folder / each.photo).read_bytes for each in chosen],
+        framing=task_file.framing,
+        workers=workers,
+        on_progress=on_photo,
+    )
     # Only photos that can be read take part in what follows.
     seen = [(record, look) for record, look in zip(chosen, looks, strict=True) if isinstance(look, PhotoFacts)]
     sound, facts = [record for record, _ in seen], [look for _, look in seen]

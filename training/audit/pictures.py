@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from server.domain.errors import PhotoRefusedError
+from server.domain.framing import Framing
 from server.domain.task import Head, Task
 from server.imaging import prepare
 from training.audit.audit_dataset import Audited, labels_of
@@ -34,13 +35,14 @@ _MOST_BARS = 12
 _DPI = 110
 
 
-def draw_samples(audited: Audited, folder: Path, *, task: Task, target: Path, seed: int = 42) -> None:
+def draw_samples(audited: Audited, folder: Path, *, task: Task, framing: Framing, target: Path, seed: int = 42) -> None:
     """Draws photos of each label of the first decision head, at random; a frame's colour is the photo's split.
 
     Args:
         audited: The audit.
         folder: The dataset's folder.
         task: The taxonomy.
+        framing: How a photo becomes a square.
         target: The PNG to write.
         seed: Of the choice.
     """
@@ -59,7 +61,7 @@ def draw_samples(audited: Audited, folder: Path, *, task: Task, target: Path, se
             if place == 0:
                 axis.set_ylabel(f"{label}\n{audited.findings.labels[head.id][label].photos:,}", rotation=0, ha="right")
         for axis, place in zip(row, generator.permutation(len(bearers)), strict=False):
-            _draw_photo(axis, bearers[place], folder)
+            _draw_photo(axis, bearers[place], folder, framing)
     figure.suptitle(f"{task.title}: photos by {head.title.lower()}", fontsize=13, color=_INK)
     handles = [_swatch(split) for split in SPLITS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(SPLITS), frameon=False, fontsize=9)
@@ -70,9 +72,9 @@ def _swatch(split: Split) -> Line2D:
     return Line2D([], [], color=_SPLIT_COLOURS[split], linewidth=4, label=split)
 
 
-def _draw_photo(axis: Axes, record: PhotoRecord, folder: Path) -> None:
+def _draw_photo(axis: Axes, record: PhotoRecord, folder: Path, framing: Framing) -> None:
     try:
-        axis.imshow(prepare((folder / record.photo).read_bytes(), size_px=_SAMPLE_PX))
+        axis.imshow(prepare((folder / record.photo).read_bytes(), size_px=_SAMPLE_PX, framing=framing))
     except (OSError, PhotoRefusedError):
         # It was readable when it was audited; a picture is no reason to fail.
         return

@@ -117,7 +117,7 @@ def open_some(
     split: Split,
     *,
     size_px: int,
-    framing: Framing = Framing.CENTRE,
+    framing: Framing,
     limit: int | None,
     on_progress: Follow = unfollowed,
 ) -> PhotoSplit:
@@ -128,7 +128,7 @@ def open_some(
         task: The taxonomy.
         split: Which.
         size_px: The side at which photos are wanted.
-        framing: What they are to show.
+        framing: How a photo becomes a square.
         limit: At most so many photos; None for all.
         on_progress: Called with (photos done, photos in all) while they are prepared.
 
@@ -149,13 +149,13 @@ def groups_of(split: PhotoSplit) -> IndexArray:
     return group_indices([each.specimen for each in split.records])
 
 
-def read_folder(folder: Path, *, size_px: int, framing: Framing = Framing.CENTRE, limit: int) -> Pixels:
+def read_folder(folder: Path, *, size_px: int, framing: Framing, limit: int) -> Pixels:
     """Returns photos of a folder and those below it, by name.
 
     Args:
         folder: Holds photos, not a dataset.
         size_px: The side at which they are wanted.
-        framing: What they are to show.
+        framing: How a photo becomes a square.
         limit: At most so many, evenly spaced.
 
     Raises:

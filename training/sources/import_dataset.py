@@ -107,7 +107,12 @@ def import_dataset(
     problems, earlier = Problems(request.on_bad), _earlier_records(request)
     places = _places_so_far(request.output, earlier)
     found, known = list(request.source.photos()), photos_of(request.output, earlier) if request.adds else []
-    facts = look_at_all([each.read for each in (*known, *found)], workers=request.workers, on_progress=on_photo)
+    facts = look_at_all(
+        [each.read for each in (*known, *found)],
+        framing=request.task.framing,
+        workers=request.workers,
+        on_progress=on_photo,
+    )
     names = {**request.source.label_names, **request.label_names}
     read = read_photos(found, facts[len(known) :], task=task, names=names, problems=problems)
     read = with_told_splits(read, request.source.split_file)
@@ -194,7 +199,7 @@ def _write_index(
     index = "".join(f"{record.model_dump_json()}\n" for record in records)
     splits = Counter(record.split for record in records)
     normal = request.source.one_class_label
-    one_class_label = None if normal is None else request.label_names.get(normal, normal)
+    named = request.task.data.one_class_label if normal is None else request.label_names.get(normal, normal)
     summary = DatasetSummary(
         task=request.task.id,
         # Of an import, what fixes its difficulty is its content.
@@ -207,7 +212,7 @@ def _write_index(
         command=request.command if told is None else f"{told.command} && {request.command}",
         source=request.kind if told is None else f"{told.source} + {request.kind}",
         skipped=problems.skipped(),
-        one_class_label=told.one_class_label if told is not None and normal is None else one_class_label,
+        one_class_label=told.one_class_label if told is not None and normal is None else named,
     )
     _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=places))
     _write_whole(request.output / INDEX_NAME, index)

@@ -12,6 +12,7 @@ from builders import TASK, make_meaning, make_tier, temperature_of
 
 from server.adapters.release_files import ReleaseId, dump_release, find_releases, load_release
 from server.domain.errors import ReleaseRefusedError
+from server.domain.framing import Framing
 from server.domain.release import Release, TierRelease
 
 ENGINE = b"an engine"
@@ -56,6 +57,14 @@ def findings_of(root: Path) -> str:
 def test_a_release_survives_the_way_to_disk(tmp_path: Path) -> None:
     """What is loaded equals what was dumped."""
     assert write_release(tmp_path) == load_release(tmp_path, "bread", 1)
+
+
+def test_the_framing_survives_the_way_to_disk(tmp_path: Path) -> None:
+    """A release of whole photos is served whole ones after every restart."""
+    tier = make_tier(sha256=sha256(ENGINE).hexdigest())
+    whole = replace(tier, engine=replace(tier.engine, framing=Framing.WHOLE))
+    write_release(tmp_path, whole)
+    assert load_release(tmp_path, "bread", 1).tiers[0].engine.framing is Framing.WHOLE
 
 
 def test_what_decides_and_what_is_reported_survive_too(tmp_path: Path) -> None:

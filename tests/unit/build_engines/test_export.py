@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
-from small_build import plan_of
+from small_build import plan_of, trained_plan
+from small_dataset import SIZE_PX, write_small_dataset
 
 from build_engines.checkpoint import latest_checkpoint, open_checkpoint, read_held_out
 from build_engines.compile import CompiledEngine, compile_engine, read_engine
@@ -16,6 +19,8 @@ from build_engines.errors import CheckpointRefusedError, ParityError, StepMissin
 from build_engines.export import export, read_exported
 from build_engines.parity import check_parity, load_images, onnx_runner
 from build_engines.plan import TierPlan
+from build_engines.served_outputs import engine_ref, tier_spec
+from server.domain.framing import Framing
 
 
 def test_an_engine_has_the_promised_signature(plan: TierPlan, engine: CompiledEngine) -> None:
@@ -60,9 +65,28 @@ def test_eight_bits_need_photos_for_their_ranges(plan: TierPlan, tmp_path: Path)
     assert [each.precision for each in compile_engine(old).candidates] == ["fp32", "fp32, weights fp16"]
 
 
+def test_whole_photos_stay_whole_up_to_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network was trained on is what its engine is compared on, and what Triton and the release are told."""
+    write_small_dataset(tmp_path / "data", photos_a_split={"train": 16, "val_select": 8, "val_calib": 8, "val_test": 8})
+    whole = trained_plan(tmp_path, "fast", size_px=SIZE_PX, framing=Framing.WHOLE)
+    seen: list[Framing] = []
+
+    def load(paths: Sequence[Path], *, size_px: int, framing: Framing) -> npt.NDArray[np.uint8]:
+        seen.append(framing)
+        return load_images(paths, size_px=size_px, framing=framing)
+
+    monkeypatch.setattr("build_engines.export.load_images", load)
+    monkeypatch.setattr("build_engines.compile.load_images", load)
+    export(whole)
+    engine = compile_engine(whole)
+    assert len(seen) == 3
+    told = (whole.checkpoint.file.network.framing, tier_spec(whole, engine).framing, engine_ref(whole, engine).framing)
+    assert {*seen, *told} == {Framing.WHOLE}
+
+
 def test_a_model_that_answers_otherwise_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
     """Parity names the output that is off."""
-    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:4], size_px=32)
+    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:4], size_px=32, framing=Framing.CENTRE)
     honest = onnx_runner(engine.path)
 
     def shifted(batch: np.ndarray) -> dict[str, np.ndarray]:
@@ -75,7 +99,7 @@ def test_a_model_that_answers_otherwise_is_refused(plan: TierPlan, engine: Compi
 
 def test_a_model_that_answers_nan_is_refused(plan: TierPlan, engine: CompiledEngine) -> None:
     """A NaN is no small difference."""
-    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:2], size_px=32)
+    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:2], size_px=32, framing=Framing.CENTRE)
     honest = onnx_runner(engine.path)
     with pytest.raises(ParityError):
         check_parity(

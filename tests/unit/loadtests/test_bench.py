@@ -17,6 +17,7 @@ from loadtests.targets import in_turn
 from loadtests.tier_bench import Half, TierFigures, compare, tier_cost, tier_row
 from loupe.v1 import inspection_service_pb2 as inspection_pb
 from loupe.v1.prediction_pb2 import CascadeTrace
+from server.imaging import Framing
 
 CPU = {"gateway": 0.1, "Triton": 0.2, "Python stubs": 0.3, "client": 0.4}
 
@@ -158,7 +159,7 @@ async def test_photos_are_sent_in_turn() -> None:
 def test_the_ceiling_is_measured_without_a_server(tmp_path: Path) -> None:
     """Decoding and engine, in this process."""
     engine = write_toy_engine(tmp_path / "model.onnx", TASK)
-    assert measure_ceiling(engine, [toy_photo()], size_px=SIZE_PX, threads=2, seconds=0.2) > 0
+    assert measure_ceiling(engine, [toy_photo()], size_px=SIZE_PX, framing=Framing.CENTRE, threads=2, seconds=0.2) > 0
 
 
 @pytest.mark.parametrize(("photos", "words"), [(1_000, "Every limit holds"), (1, "not judged on fewer than 100")])

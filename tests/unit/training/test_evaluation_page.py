@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 
+from server.domain.framing import Framing
 from server.domain.task import Task
 from training.checkpoint import EarlierRun
 from training.photo_data import PhotoSplit, open_splits
@@ -46,7 +47,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def photos(data_folder: Path, task: Task) -> PhotoSplit:
     """Sixty photos, two a specimen."""
-    return open_splits(data_folder, task, splits=["val_test"], size_px=SIZE_PX)["val_test"]
+    return open_splits(data_folder, task, splits=["val_test"], size_px=SIZE_PX, framing=Framing.CENTRE)["val_test"]
 
 
 @pytest.fixture
@@ -179,12 +180,12 @@ def test_strange_photos_are_the_same_each_time(photos: PhotoSplit) -> None:
 def test_a_folder_without_photos_is_named(tmp_path: Path) -> None:
     """A wrong folder is no empty figure."""
     with pytest.raises(NoPhotosError, match="holds no photo"):
-        read_folder(tmp_path, size_px=SIZE_PX, limit=5)
+        read_folder(tmp_path, size_px=SIZE_PX, framing=Framing.CENTRE, limit=5)
 
 
 def test_a_limit_spreads_over_the_split(data_folder: Path, task: Task) -> None:
     """Ten of sixty: every sixth."""
-    some = open_some(data_folder, task, "val_test", size_px=SIZE_PX, limit=10)
+    some = open_some(data_folder, task, "val_test", size_px=SIZE_PX, framing=Framing.CENTRE, limit=10)
     assert [each.photo for each in some.records] == [f"photos/val_test_{place}.jpg" for place in range(0, 60, 6)]
     assert len(some.pixels) == len(some.labels["product_type"]) == 10
 

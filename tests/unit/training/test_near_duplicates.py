@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from server.domain.framing import Framing
 from training.near_duplicates import GiantGroupError, NearDuplicateSection, join_groups, near_pairs, refuse_giants
 from training.photo_facts import look_at, look_at_all
 
@@ -28,7 +29,7 @@ def scene(seed: int, *, exposure: float = 1.0, size_px: int = 96, quality: int =
 
 def hashes(contents: list[bytes]) -> npt.NDArray[np.bool_]:
     """Returns the hash of each photo."""
-    return np.stack([look_at(each).hash_bits for each in contents])
+    return np.stack([look_at(each, Framing.CENTRE).hash_bits for each in contents])
 
 
 def test_another_exposure_size_and_quality_is_the_same_thing() -> None:
@@ -67,13 +68,32 @@ def test_a_giant_group_is_a_mistake() -> None:
 def test_damaged_and_missing_photos_have_a_code(tmp_path: Path) -> None:
     """A photo that cannot be read stops nothing; its code stands in its place."""
     whole = scene(3)
-    facts = look_at_all([lambda: whole[: len(whole) // 2], lambda: b"GIF89a", (tmp_path / "none.jpg").read_bytes])
+    facts = look_at_all(
+        [lambda: whole[: len(whole) // 2], lambda: b"GIF89a", (tmp_path / "none.jpg").read_bytes],
+        framing=Framing.CENTRE,
+    )
     assert facts == ["UNDECODABLE", "UNKNOWN_FORMAT", "MISSING"]
 
 
 def test_facts_tell_size_and_brightness() -> None:
     """A brighter photo of the same scene is brighter, and the size is the stored one."""
-    dark, bright = look_at(scene(1, exposure=0.5)), look_at(scene(1, size_px=120))
+    dark, bright = look_at(scene(1, exposure=0.5), Framing.CENTRE), look_at(scene(1, size_px=120), Framing.CENTRE)
     assert (bright.width_px, bright.height_px) == (120, 120)
     assert bright.brightness > dark.brightness + 30
     assert bright.contrast > dark.contrast
+
+
+def test_long_photos_are_compared_as_they_are_seen(tmp_path: Path) -> None:
+    """Photos with the same middle are one thing to who sees the middle, and two to who sees the ends."""
+    middle = Image.open(BytesIO(scene(1)))
+    for place, end in enumerate((scene(2), scene(3))):
+        long = Image.new("RGB", (288, 96))
+        for column, part in enumerate((Image.open(BytesIO(end)), middle, Image.open(BytesIO(end)))):
+            long.paste(part, (96 * column, 0))
+        buffer = BytesIO()
+        long.save(buffer, "PNG")
+        (tmp_path / f"{place}.png").write_bytes(buffer.getvalue())
+    reads = [(tmp_path / f"{place}.png").read_bytes for place in range(2)]
+    for framing, is_alike in ((Framing.CENTRE, True), (Framing.WHOLE, False)):
+        facts = [each for each in look_at_all(reads, framing=framing) if not isinstance(each, str)]
+        assert bool((facts[0].hash_bits != facts[1].hash_bits).sum() <= LIMIT) is is_alike

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 from training.dataset import INDEX_NAME, PhotoRecord
 from training.group_bootstrap import auroc
@@ -80,7 +81,9 @@ def _written(folder: Path, pixels: Pixels, split: Split, label: str, place: int)
 
 def judged(folder: Path, *, good: str = "good") -> OneClassReport:
     """Judges the test photos by the training photos."""
-    return judge_one_class(TextureFeatures(), folder, TASK, head=HEAD, good=good, split="val_test", size_px=SIZE_PX)
+    return judge_one_class(
+        TextureFeatures(), folder, TASK, head=HEAD, good=good, split="val_test", size_px=SIZE_PX, framing=Framing.CENTRE
+    )
 
 
 def test_blots_are_stranger_than_stripes() -> None:

@@ -45,7 +45,7 @@ def train_split(dataset: tuple[Path, list[PhotoRecord]]) -> PhotoSplit:
     """Its training photos."""
     folder, records = dataset
     chosen = tuple(each for each in records if each.split == "train")
-    pixels = open_prepared_photos(folder, chosen, size_px=SIZE_PX, workers=1)
+    pixels = open_prepared_photos(folder, chosen, size_px=SIZE_PX, framing=Framing.CENTRE, workers=1)
     return PhotoSplit(chosen, pixels, label_arrays(chosen, TASK))
 
 
@@ -63,7 +63,7 @@ def test_whole_photos_have_a_cache_of_their_own(dataset: tuple[Path, list[PhotoR
     long = Image.new("RGB", (64, 32), (200, 40, 40))
     long.save(folder / "long.png")
     record = records[0].model_copy(update={"photo": "long.png", "sha256": "5" * 64})
-    centre = open_prepared_photos(folder, [record], size_px=SIZE_PX, workers=1)
+    centre = open_prepared_photos(folder, [record], size_px=SIZE_PX, framing=Framing.CENTRE, workers=1)
     whole = open_prepared_photos(folder, [record], size_px=SIZE_PX, framing=Framing.WHOLE, workers=1)
     assert (centre == (200, 40, 40)).all()
     assert (whole[0, :8] == 128).all()
@@ -74,7 +74,9 @@ def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train
     folder, records = dataset
     seen: list[int] = []
     chosen = [each for each in records if each.split == "train"]
-    open_prepared_photos(folder, chosen, size_px=SIZE_PX, on_progress=lambda done, _: seen.append(done))
+    open_prepared_photos(
+        folder, chosen, size_px=SIZE_PX, framing=Framing.CENTRE, on_progress=lambda done, _: seen.append(done)
+    )
     assert len(train_split) == 20
     assert seen == []
 
@@ -82,10 +84,10 @@ def test_photos_are_prepared_once(dataset: tuple[Path, list[PhotoRecord]], train
 def test_a_photo_of_another_content_is_prepared_anew(tmp_path: Path) -> None:
     """The cache is named by digests: photos rendered again under the same names are no stale pixels."""
     records = write_small_dataset(tmp_path, photos_a_split={"train": 2})
-    first = np.array(open_prepared_photos(tmp_path, records, size_px=SIZE_PX, workers=1))
+    first = np.array(open_prepared_photos(tmp_path, records, size_px=SIZE_PX, framing=Framing.CENTRE, workers=1))
     (tmp_path / records[0].photo).write_bytes((tmp_path / records[1].photo).read_bytes())
     changed = [records[0].model_copy(update={"sha256": records[1].sha256}), records[1]]
-    second = open_prepared_photos(tmp_path, changed, size_px=SIZE_PX, workers=1)
+    second = open_prepared_photos(tmp_path, changed, size_px=SIZE_PX, framing=Framing.CENTRE, workers=1)
     assert np.array_equal(second[0], first[1])
     assert not np.array_equal(second[0], first[0])
 
@@ -95,7 +97,7 @@ def test_another_way_to_prepare_photos_makes_another_cache(tmp_path: Path, monke
     records = write_small_dataset(tmp_path, photos_a_split={"train": 2})
 
     def caches() -> set[str]:
-        open_prepared_photos(tmp_path, records, size_px=SIZE_PX, workers=1)
+        open_prepared_photos(tmp_path, records, size_px=SIZE_PX, framing=Framing.CENTRE, workers=1)
         return {each.name for each in (tmp_path / "cache").iterdir()}
 
     assert len(caches()) == len(caches()) == 1
@@ -107,7 +109,7 @@ def test_an_empty_split_is_named(dataset: tuple[Path, list[PhotoRecord]]) -> Non
     """A dataset without calibration photos is refused before anything is trained."""
     folder, _ = dataset
     with pytest.raises(EmptySplitError, match="val_calib"):
-        open_splits(folder, TASK, size_px=SIZE_PX)
+        open_splits(folder, TASK, size_px=SIZE_PX, framing=Framing.CENTRE)
 
 
 def test_a_missing_label_is_below_zero(dataset: tuple[Path, list[PhotoRecord]]) -> None:

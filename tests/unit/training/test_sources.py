@@ -157,6 +157,15 @@ def test_photos_may_stay_where_they_are(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "photos").exists()
 
 
+def test_the_task_says_what_is_normal_if_the_source_does_not(tmp_path: Path) -> None:
+    """A folder knows no label of what is good; a one-class model is fitted on that of the task file."""
+    write_tiles(tmp_path / "in")
+    data = TASK.data.model_copy(update={"one_class_label": "good"})
+    source = folder_source(tmp_path / "in", group="tile")
+    for task, told in ((TASK, None), (TASK.model_copy(update={"data": data}), "good")):
+        assert run(source, tmp_path / str(told), task=task).summary.one_class_label == told
+
+
 def test_rendered_photos_are_not_overwritten(tmp_path: Path) -> None:
     """A folder that the renderer filled is refused."""
     write_tiles(tmp_path / "in")

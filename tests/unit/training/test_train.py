@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 from torch._dynamo.utils import counters
 
+from server.domain.framing import Framing
 from training.checkpoint import CheckpointMissingError, EarlierRun, latest_run, load_network, read_checkpoint
 from training.dataset import INDEX_NAME
 from training.errors import OtherNetworkError
@@ -85,7 +86,9 @@ def test_history_has_an_entry_an_epoch(finished: RunResult) -> None:
 def test_weights_and_program_answer_alike(data_folder: Path, finished: RunResult) -> None:
     """The network that is rebuilt from weights and the traced program are the same function."""
     task = small_task().to_domain()
-    images = torch.from_numpy(np.array(open_splits(data_folder, task, size_px=SIZE_PX)["val_test"].pixels[:5]))
+    images = torch.from_numpy(
+        np.array(open_splits(data_folder, task, size_px=SIZE_PX, framing=Framing.CENTRE)["val_test"].pixels[:5])
+    )
     with torch.no_grad():
         rebuilt = ServedNetwork(load_network(finished.folder, task))(images)
         traced = torch.export.load(finished.folder / "program.pt2").module()(images)
@@ -96,7 +99,7 @@ def test_weights_and_program_answer_alike(data_folder: Path, finished: RunResult
 def test_saved_weights_are_the_averaged_ones_of_the_best_epoch(data_folder: Path, finished: RunResult) -> None:
     """Evaluating what was saved on val_select repeats the metrics that the loop saw there."""
     task = small_task().to_domain()
-    split = open_splits(data_folder, task, size_px=SIZE_PX)["val_select"]
+    split = open_splits(data_folder, task, size_px=SIZE_PX, framing=Framing.CENTRE)["val_select"]
     report = evaluate(load_network(finished.folder, task), split, task)[0]
     assert report.metrics["accuracy"] == pytest.approx(finished.checkpoint.metrics["val_product_type_accuracy"])
     assert report.best_accuracy == pytest.approx(0.9)
@@ -211,7 +214,11 @@ def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Pa
     assert changed == ["density.means", "density.whitening"]
     assert second.checkpoint.network.views == 4
     photos = torch.from_numpy(
-        np.array(open_splits(data_folder, asked.task.to_domain(), size_px=SIZE_PX)["val_test"].pixels[:3])
+        np.array(
+            open_splits(data_folder, asked.task.to_domain(), size_px=SIZE_PX, framing=Framing.CENTRE)[
+                "val_test"
+            ].pixels[:3]
+        )
     )
     program = torch.export.load(second.folder / "program.pt2").module()
     upright, aslant = program(photos)[0], program(photos.rot90(1, dims=(1, 2)))[0]
