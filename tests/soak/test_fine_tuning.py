@@ -28,7 +28,10 @@ LEAST_OF_FULL = 0.95
 SIZE_PX = 96
 FIRST_SPECIMENS, LATER_SPECIMENS = 4000, 2400
 FIRST_EPOCHS, LATER_EPOCHS = 14, 6
-LEARNING_RATES = {"full": 2e-4, "frozen_backbone": 2e-3, "adalora": 2e-3, "vera": 5e-3, "ia3": 5e-3}
+FIRST_RATE = 1e-3
+LEARNING_RATES = {"full": (2e-4, 6e-4), "frozen_backbone": (2e-3,), "adalora": (2e-3,), "vera": (5e-3,), "ia3": (5e-3,)}
+"""What few new weights learn by is more than what all of them bear. Of the two rates of `full` the better one counts:
+who is to be reached has the choice."""
 HEAD = "product_type"
 
 DARK = {
@@ -62,12 +65,14 @@ def vit_task(*, specimens: int, **view: object) -> TaskFile:
     return drawn.model_copy(update={"tiers": {"fast": TierSection(demo=vit, production=vit)}, "training": recipe})
 
 
-def trained(task: TaskFile, folder: Path, method: FineTuningMethod, *, epochs: int, start: Path | None) -> RunResult:
+def trained(
+    task: TaskFile, folder: Path, method: FineTuningMethod, *, epochs: int, rate: float, start: Path | None = None
+) -> RunResult:
     """Trains one run on the photos that lie in the folder."""
     recipe = task.training.model_copy(
         update={
             "stages": (StageSection(epochs=epochs),),
-            "learning_rate": 1e-3 if start is None else LEARNING_RATES[method],
+            "learning_rate": rate,
             "fine_tuning": FineTuningSection(method=method),
             "start_from": None if start is None else str(start),
         }
@@ -97,7 +102,7 @@ def test_adapters_keep_the_score_of_full_fine_tuning(tmp_path: Path) -> None:
     first, later = vit_task(specimens=FIRST_SPECIMENS), vit_task(specimens=LATER_SPECIMENS, **DARK)
     for name, task in (("first", first), ("later", later)):
         render_dataset(task, folder=tmp_path / name / "data", workers=2)
-    known = trained(first, tmp_path / "first", "full", epochs=FIRST_EPOCHS, start=None)
+    known = trained(first, tmp_path / "first", "full", epochs=FIRST_EPOCHS, rate=FIRST_RATE)
     data = tmp_path / "later" / "data"
     untouched = accuracy(later, data, known.folder)
     table = Table("trained", "of the weights", f"accuracy of {HEAD}", "of full", title="A dark and blurred camera")
@@ -107,9 +112,12 @@ def test_adapters_keep_the_score_of_full_fine_tuning(tmp_path: Path) -> None:
     found: dict[str, tuple[float, float]] = {}
     methods: tuple[FineTuningMethod, ...] = ("full", "frozen_backbone", *ADAPTERS)
     for method in methods:
-        run = trained(later, tmp_path / "later", method, epochs=LATER_EPOCHS, start=known.folder)
-        share = run.checkpoint.trained_share if run.checkpoint.trained_share is not None else 1.0
-        found[method] = share, accuracy(later, data, run.folder)
+        runs = [
+            trained(later, tmp_path / "later", method, epochs=LATER_EPOCHS, rate=rate, start=known.folder)
+            for rate in LEARNING_RATES[method]
+        ]
+        share = runs[0].checkpoint.trained_share if runs[0].checkpoint.trained_share is not None else 1.0
+        found[method] = share, max(accuracy(later, data, run.folder) for run in runs)
         table.add_row(method, f"{share:.1%}", f"{found[method][1]:.1%}", f"{found[method][1] / found['full'][1]:.3f}")
     Console(width=100).print(table)
     full = found["full"][1]
