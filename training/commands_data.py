@@ -74,9 +74,10 @@ def difficulty(
     console = Console()
     with explained(console):
         task_file = load_task_file(task)
+        renderer = task_file.rendering.renderer
         folder = output or Path("data") / task
         records = read_records(folder, task_id=task)
-        with console.status(f"Fitting linear models on thumbnails of the renderer {task_file.rendering.renderer}"):
+        with console.status(f"Fitting linear models on thumbnails of what {renderer} drew"):
             questions = measure_difficulty(task_file, records, folder=folder, workers=workers)
     console.print(_difficulty_table(task_file, questions=questions))
     console.print(

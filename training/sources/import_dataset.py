@@ -199,7 +199,7 @@ def _write_index(
     index = "".join(f"{record.model_dump_json()}\n" for record in records)
     splits = Counter(record.split for record in records)
     normal = request.source.one_class_label
-    named = request.task.data.one_class_label if normal is None else request.label_names.get(normal, normal)
+    label = request.task.data.one_class_label if normal is None else request.label_names.get(normal, normal)
     summary = DatasetSummary(
         task=request.task.id,
         # Of an import, what fixes its difficulty is its content.
@@ -212,7 +212,7 @@ def _write_index(
         command=request.command if told is None else f"{told.command} && {request.command}",
         source=request.kind if told is None else f"{told.source} + {request.kind}",
         skipped=problems.skipped(),
-        one_class_label=told.one_class_label if told is not None and normal is None else named,
+        one_class_label=told.one_class_label if told is not None and normal is None else label,
     )
     _write_whole(request.output / SPLIT_FILE_NAME, split_file_text(records, departed=places))
     _write_whole(request.output / INDEX_NAME, index)
