@@ -191,6 +191,8 @@ def _moves_and_colours(section: AugmentationSection) -> list[nn.Module]:
                 fill=_GREY,
             )
         )
+    if section.grey_share:
+        changes.append(v2.RandomGrayscale(section.grey_share))
     if section.colour_share:
         changes.append(v2.ColorJitter(section.colour_share, section.colour_share, section.colour_share))
     return changes

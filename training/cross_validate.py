@@ -16,11 +16,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from server.domain.task import Head, HeadKind, Task
 from training.checkpoint import load_network, read_checkpoint
 from training.dataset import INDEX_NAME, PhotoRecord, read_records
+from training.earlier_weights import resolve_start
 from training.errors import TrainingError
 from training.group_bootstrap import Estimate, FloatArray, IndexArray, auroc, estimate, group_indices
 from training.photo_data import label_arrays
 from training.report.answers import ask, batches_of, open_some
-from training.task_file import Split, TaskFile
+from training.task_file import Split
 from training.train import RunRequest, train
 
 HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
@@ -139,17 +140,19 @@ def cross_validate(
     folds: int,
     on_fold: Callable[[FoldResult], None] = lambda _fold: None,
 ) -> CrossValidation:
-    """Trains a network a fold, from the beginning, and judges each photo by the one that never saw its specimen.
+    """Trains a network a fold, anew, and judges each photo by the one that never saw its specimen.
 
     Args:
-        request: What to train; its dataset's own splits do not matter, and no run folder is left behind. A teacher or
-            earlier weights that the task file names are left out; `start_from` of the request itself is not.
+        request: What to train; its dataset's own splits do not matter, and no run folder is left behind. A teacher that
+            the task file names is left out, and so are first weights of this same task: both have seen photos that a
+            fold holds out.
         head: A category head; photos without a label of it are left out.
         folds: At least 2.
         on_fold: Called with each finished fold.
 
     Raises:
         TooFewGroupsError: A label is shown by too few specimens.
+        CheckpointMissingError: The run to start from is not there.
         TrainingError: As for `train`.
     """
     task = request.task.to_domain()
@@ -158,15 +161,14 @@ def cross_validate(
     records = [each for each, label in zip(records, labels, strict=True) if label >= 0]
     labels = labels[labels >= 0]
     _check(records, labels, head, folds=folds)
+    alone = _without_knowledge(request)
     chances = np.full((len(records), len(head.labels)), np.nan)
     finished = []
     for number, splits in enumerate(split_folds(records, labels, folds=folds, seed=request.recipe.seed), start=1):
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as passing:
             _write_fold(Path(passing), request.data_folder, records, splits)
-            fold = replace(
-                request, task=_untaught(request.task), data_folder=Path(passing), runs_folder=Path(passing) / "runs"
-            )
+            fold = replace(alone, data_folder=Path(passing), runs_folder=Path(passing) / "runs")
             _judge(fold, task, head, chances, splits)
         held_out = np.array([each in HELD_OUT for each in splits])
         right = chances[held_out].argmax(axis=1) == labels[held_out]
@@ -178,8 +180,8 @@ def cross_validate(
     return CrossValidation(head, tuple(finished), tuple(records), labels, chances)
 
 
-def _untaught(task: TaskFile) -> TaskFile:
-    """Returns the task with neither a teacher nor earlier weights: both have seen photos that a fold holds out."""
+def _without_knowledge(request: RunRequest) -> RunRequest:
+    """Returns the request with neither a teacher nor weights of its own task; those of another task are looked up."""
     alone = {"teacher": None, "start_from": None}
     tiers = {
         name: tier.model_copy(
@@ -188,9 +190,19 @@ def _untaught(task: TaskFile) -> TaskFile:
                 "production_training": tier.production_training.model_copy(update=alone),
             }
         )
-        for name, tier in task.tiers.items()
+        for name, tier in request.task.tiers.items()
     }
-    return task.model_copy(update={"training": task.training.model_copy(update=alone), "tiers": tiers})
+    task = request.task.model_copy(update={"training": request.task.training.model_copy(update=alone), "tiers": tiers})
+    return replace(request, task=task, start_from=_foreign_start(request))
+
+
+def _foreign_start(request: RunRequest) -> str | None:
+    """Returns the folder of the run whose weights are the first, if that is of another task."""
+    named = request.recipe.start_from
+    if not named or Path(named).parts[0] == request.task.id:
+        return None
+    start = resolve_start(named, runs_folder=request.runs_folder)
+    return None if read_checkpoint(start).task_id == request.task.id else str(start.resolve())
 
 
 def _check(records: Sequence[PhotoRecord], labels: IndexArray, head: Head, *, folds: int) -> None:

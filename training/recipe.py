@@ -188,6 +188,7 @@ class AugmentationSection(RecipeSection):
     shift_share: float = Field(default=0.06, ge=0, lt=1)
     scale_share: float = Field(default=0.12, ge=0, lt=1)
     colour_share: float = Field(default=0.12, ge=0, lt=1)
+    grey_share: float = Field(default=0.0, ge=0, le=1, description="Photos that lose their colour, as a grey camera's.")
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
     bad_photo_share: Share = Field(
         default=0.0,

@@ -63,6 +63,13 @@ def test_a_share_of_the_photos_is_made_bad_by_strengths_of_their_own() -> None:
         assert torch.equal(made, PHOTOS) is same
 
 
+def test_grey_photos_have_no_colour() -> None:
+    """All of them or none, as the recipe says, whatever else is changed."""
+    for share in (0.0, 1.0):
+        made = Augmentation(AugmentationSection(grey_share=share))(PHOTOS)
+        assert bool((made == made[..., :1]).all()) is (share == 1)
+
+
 @given(seed=st.integers(0, 10_000))
 def test_mixed_labels_say_what_is_in_the_photo(seed: int) -> None:
     """Each photo is plain, its label its brightness: the mixture's labels give its mean brightness, for every head."""

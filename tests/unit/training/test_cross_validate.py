@@ -1,16 +1,19 @@
 """Cross-validation: folds by specimen, and a figure for every photo from a network that never saw its specimen."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_dataset import small_task, write_small_dataset
 
+from training.checkpoint import CheckpointMissingError
 from training.cross_validate import HELD_OUT, TooFewGroupsError, cross_validate, split_folds
+from training.earlier_weights import NoCommonWeightsError
 from training.photo_data import label_arrays
-from training.recipe import TierTrainingSection
-from training.train import RunRequest
+from training.recipe import TierSection, TierTrainingSection
+from training.train import RunRequest, train
 
 FOLDS = 2
 
@@ -30,10 +33,11 @@ def test_every_specimen_is_held_out_once_and_never_trained_on_then(tmp_path: Pat
 
 
 def test_every_photo_is_judged(tmp_path: Path) -> None:
-    """All folds together say something of every photo, no teacher that saw it helps them, and no run is left behind."""
+    """All folds together say something of every photo, nothing that saw it helps them, and no run is left behind."""
     write_small_dataset(tmp_path / "data", photos_a_split={"train": 96})
     task = small_task(epochs=2)
-    tier = task.tier("fast").model_copy(update={"training": TierTrainingSection(teacher="full", start_from="fast")})
+    known = TierTrainingSection(teacher="full", start_from=f"{task.id}/fast")
+    tier = task.tier("fast").model_copy(update={"training": known})
     taught = task.model_copy(update={"tiers": {"fast": tier}})
     request = RunRequest(taught, "fast", "demo", tmp_path / "data", tmp_path / "runs")
     head = request.task.to_domain().head("product_type")
@@ -55,3 +59,19 @@ def test_too_few_specimens_are_told_before_training(tmp_path: Path) -> None:
     request = RunRequest(small_task(), "fast", "demo", tmp_path, tmp_path / "runs")
     with pytest.raises(TooFewGroupsError, match="fewer --folds"):
         cross_validate(request, head=request.task.to_domain().head("product_type"), folds=5)
+
+
+def test_weights_of_another_task_are_the_first(tmp_path: Path) -> None:
+    """Another task's run has seen none of the photos: it is looked for among the user's runs, and begun with."""
+    write_small_dataset(tmp_path / "data")
+    task = small_task(epochs=1)
+    request = RunRequest(task, "fast", "demo", tmp_path / "data", tmp_path / "runs", start_from="surfaces/fast")
+    head = task.to_domain().head("product_type")
+    with pytest.raises(CheckpointMissingError, match="surfaces"):
+        cross_validate(request, head=head, folds=FOLDS)
+    # Weights that fit nothing are the proof that training was handed them.
+    network = request.section.model_copy(update={"backbone": "test_resnet"})
+    other = task.model_copy(update={"id": "surfaces", "tiers": {"fast": TierSection(demo=network, production=network)}})
+    train(replace(request, task=other, start_from=None))
+    with pytest.raises(NoCommonWeightsError, match="test_resnet"):
+        cross_validate(request, head=head, folds=FOLDS)
