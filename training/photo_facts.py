@@ -16,13 +16,15 @@ from PIL import Image
 
 from server.domain.errors import PhotoRefusedError
 from server.domain.framing import Framing
-from server.imaging import prepare, read_header
+from server.imaging import BORDER, prepare, read_header
 from training.progress import Follow, unfollowed
 
 HASH_SIDE = 16
 """The hash has HASH_SIDE² bits."""
 
 _OVERSAMPLING = 4
+_LONG_SIDES = 2
+"""A long photo's short side is to have pixels enough."""
 _AT_ONCE = 256
 
 HashBits = npt.NDArray[np.bool_]
@@ -38,10 +40,10 @@ class PhotoFacts:
         format: `JPEG`, `PNG`, `WEBP` or `HEIF`.
         width_px: As stored, before any EXIF orientation.
         height_px: As stored, before any EXIF orientation.
-        brightness: Mean luma of the square that networks see, in [0, 255].
+        brightness: Mean luma of what networks see of the photo, in [0, 255].
         contrast: Standard deviation of that luma, in [0, 127.5].
-        hash_bits: [HASH_SIDE²] bool. The perceptual hash of that square: which low frequencies of its cosine
-            transform lie above their median. Exposure, scale and compression leave most bits as they are.
+        hash_bits: [HASH_SIDE²] bool. The perceptual hash of what they see, stretched to a square: which low frequencies
+            of its cosine transform lie above their median. Exposure, scale and compression leave most bits as they are.
     """
 
     sha256: str
@@ -64,9 +66,9 @@ def look_at(content: bytes, framing: Framing) -> PhotoFacts:
         PhotoRefusedError: The photo is not to be decoded, or cannot be.
     """
     header = read_header(content)
-    square = Image.fromarray(prepare(content, size_px=HASH_SIDE * _OVERSAMPLING, framing=framing)).convert("L")
-    luma = np.asarray(square, dtype=np.float64)
-    bits = imagehash.phash(square, hash_size=HASH_SIDE, highfreq_factor=_OVERSAMPLING).hash
+    shown = Image.fromarray(_shown(content, framing)).convert("L")
+    luma = np.asarray(shown, dtype=np.float64)
+    bits = imagehash.phash(shown, hash_size=HASH_SIDE, highfreq_factor=_OVERSAMPLING).hash
     return PhotoFacts(
         sha256=sha256(content).hexdigest(),
         format=header.format,
@@ -76,6 +78,17 @@ def look_at(content: bytes, framing: Framing) -> PhotoFacts:
         contrast=float(luma.std()),
         hash_bits=np.asarray(bits, dtype=np.bool_).ravel(),
     )
+
+
+def _shown(content: bytes, framing: Framing) -> npt.NDArray[np.uint8]:
+    """Returns [rows, columns, 3] uint8: a central square, or a whole photo without the borders that make it one."""
+    side = HASH_SIDE * _OVERSAMPLING
+    if framing is Framing.CENTRE:
+        return prepare(content, size_px=side, framing=framing)
+    # All long photos have the same borders: hashed with them, they would all look alike.
+    square = prepare(content, size_px=_LONG_SIDES * side, framing=framing)
+    rows, columns = np.nonzero((square != BORDER).any(axis=2))
+    return square if not len(rows) else square[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
 def look_at_all(

@@ -7,6 +7,6 @@ the pixels that it was trained on.
 
 from server.domain.framing import Framing
 from server.imaging.header import MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS, PhotoHeader, read_header
-from server.imaging.prepare import prepare
+from server.imaging.prepare import BORDER, prepare
 
-__all__ = ["MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS", "Framing", "PhotoHeader", "prepare", "read_header"]
+__all__ = ["BORDER", "MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS", "Framing", "PhotoHeader", "prepare", "read_header"]

@@ -26,7 +26,8 @@ _TRANSPOSES: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIXTEEN_BIT_SCALE: Final = 257.0
-_BORDER: Final = (128, 128, 128)
+BORDER: Final = (128, 128, 128)
+"""The colour around a photo that is framed whole."""
 
 
 def prepare(content: bytes, *, size_px: int, framing: Framing = Framing.CENTRE) -> npt.NDArray[np.uint8]:
@@ -111,7 +112,7 @@ def _covered(image: Image.Image, size_px: int, framing: Framing) -> tuple[int, i
 
 def _resize_whole(image: Image.Image, size_px: int) -> Image.Image:
     width, height = _covered(image, size_px, Framing.WHOLE)
-    square = Image.new("RGB", (size_px, size_px), _BORDER)
+    square = Image.new("RGB", (size_px, size_px), BORDER)
     resized = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
     square.paste(resized, ((size_px - width) // 2, (size_px - height) // 2))
     return square

@@ -97,3 +97,17 @@ def test_long_photos_are_compared_as_they_are_seen(tmp_path: Path) -> None:
     for framing, is_alike in ((Framing.CENTRE, True), (Framing.WHOLE, False)):
         facts = [each for each in look_at_all(reads, framing=framing) if not isinstance(each, str)]
         assert bool((facts[0].hash_bits != facts[1].hash_bits).sum() <= LIMIT) is is_alike
+
+
+def test_borders_say_nothing() -> None:
+    """Long photos of unrelated scenes are unlike, though the grey around them is the same; none of it is measured."""
+    scenes = [Image.open(BytesIO(scene(seed))).resize((300, 60)) for seed in range(12)]
+    contents = []
+    for each in scenes:
+        buffer = BytesIO()
+        each.save(buffer, "PNG")
+        contents.append(buffer.getvalue())
+    facts = [look_at(each, Framing.WHOLE) for each in contents]
+    assert not len(near_pairs(np.stack([each.hash_bits for each in facts]), max_distance=LIMIT))
+    luma = [float(np.asarray(each.convert("L"), dtype=np.float64).mean()) for each in scenes]
+    assert [each.brightness for each in facts] == pytest.approx(luma, abs=3)
