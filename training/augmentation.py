@@ -193,6 +193,8 @@ def _moves_and_colours(section: AugmentationSection) -> list[nn.Module]:
         )
     if section.grey_share:
         changes.append(v2.RandomGrayscale(section.grey_share))
-    if section.colour_share:
-        changes.append(v2.ColorJitter(section.colour_share, section.colour_share, section.colour_share))
+    brightness = section.brightness_factors or section.colour_share
+    contrast = section.contrast_factors or section.colour_share
+    if brightness or contrast or section.colour_share:
+        changes.append(v2.ColorJitter(brightness, contrast, section.colour_share))
     return changes

@@ -22,6 +22,8 @@ Views = Literal[1, 2, 4, 8]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+Factors = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
 FineTuningMethod = Literal["full", "frozen_backbone", "adalora", "vera", "ia3"]
 """What of a network is trained; the last three put adapters into a frozen backbone."""
 
@@ -188,6 +190,10 @@ class AugmentationSection(RecipeSection):
     shift_share: float = Field(default=0.06, ge=0, lt=1)
     scale_share: float = Field(default=0.12, ge=0, lt=1)
     colour_share: float = Field(default=0.12, ge=0, lt=1)
+    brightness_factors: Factors | None = Field(
+        default=None, description="What brightness is multiplied by, at least and at most, in place of `colour_share`."
+    )
+    contrast_factors: Factors | None = Field(default=None, description="Likewise, the distance to the photo's mean.")
     grey_share: float = Field(default=0.0, ge=0, le=1, description="Photos that lose their colour, as a grey camera's.")
     photos_a_draw: int = Field(default=4, ge=1, description="Neighbours in a batch that share one draw, for speed.")
     bad_photo_share: Share = Field(
@@ -232,6 +238,10 @@ class TrainingSection(RecipeSection):
     ema_decay: float = Field(default=0.999, gt=0, lt=1, description="Decay of the averaged weights, a step.")
     patience_epochs: int = Field(
         default=4, ge=1, description="Epochs without a better loss on val_select before it stops."
+    )
+    kept_epoch: Literal["best", "last"] = Field(
+        default="best",
+        description="best: that of the least loss on val_select. last: where val_select has too few specimens to choose.",
     )
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
     state_every_minutes: float = Field(

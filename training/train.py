@@ -281,7 +281,8 @@ def _loop(
 ) -> _Loop:
     recipe, history = request.recipe, History()
     warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * steps)
-    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED)
+    monitor = MONITORED if recipe.kept_epoch == "best" else None  # without one, the newest epoch is kept
+    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=monitor)
     point = ResumePoint(
         unfinished,
         cast("BatchOrder", loader.sampler),
