@@ -5,7 +5,7 @@ Schema only: nothing here reads data or builds a model.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from server.domain.framing import Framing
 from training.places import SamplingSection
@@ -22,7 +22,15 @@ Views = Literal[1, 2, 4, 8]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-Factors = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+def _rising(factors: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < factors[0] <= factors[1]:
+        raise ValueError("the least factor comes first, and is above 0")
+    return factors
+
+
+Factors = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""The least and the most that something is multiplied by."""
 
 FineTuningMethod = Literal["full", "frozen_backbone", "adalora", "vera", "ia3"]
 """What of a network is trained; the last three put adapters into a frozen backbone."""
@@ -241,7 +249,7 @@ class TrainingSection(RecipeSection):
     )
     kept_epoch: Literal["best", "last"] = Field(
         default="best",
-        description="best: that of the least loss on val_select. last: where val_select has too few specimens to choose.",
+        description="best: that of the least loss on val_select. last: where val_select is too small to choose; none stops early then.",
     )
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
     state_every_minutes: float = Field(

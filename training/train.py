@@ -281,8 +281,12 @@ def _loop(
 ) -> _Loop:
     recipe, history = request.recipe, History()
     warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * steps)
-    monitor = MONITORED if recipe.kept_epoch == "best" else None  # without one, the newest epoch is kept
-    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=monitor)
+    is_chosen = recipe.kept_epoch == "best"
+    # Lightning keeps the newest epoch where it monitors nothing.
+    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED if is_chosen else None)
+    patience = (
+        [PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True)] if is_chosen else []
+    )
     point = ResumePoint(
         unfinished,
         cast("BatchOrder", loader.sampler),
@@ -301,7 +305,7 @@ def _loop(
             # Averaging begins after the warm-up, so that no random weight is part of the average.
             EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
             *fine_tuning_callbacks(recipe.fine_tuning),
-            PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True),
+            *([patience] if is_chosen else []),
             history,
             RichProgressBar(leave=True),
             *callbacks,

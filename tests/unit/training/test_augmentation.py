@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from server.domain.task import HeadKind
 from training.augmentation import Augmentation, PhotoMixing, with_bad_photos
@@ -68,6 +69,17 @@ def test_grey_photos_have_no_colour() -> None:
     for share in (0.0, 1.0):
         made = Augmentation(AugmentationSection(grey_share=share))(PHOTOS)
         assert bool((made == made[..., :1]).all()) is (share == 1)
+
+
+def test_light_is_drawn_from_a_range() -> None:
+    """Factors of one value are that factor; they take the place of the shares, and the least comes first."""
+    still = {"symmetries": "none", "rotation_degrees": 0, "shift_share": 0, "scale_share": 0, "colour_share": 0}
+    halved = Augmentation(AugmentationSection.model_validate({**still, "brightness_factors": (0.5, 0.5)}))(PHOTOS)
+    assert (halved.int() - PHOTOS.int() // 2).abs().max() <= 1
+    flat = Augmentation(AugmentationSection.model_validate({**still, "contrast_factors": (1e-6, 1e-6)}))(PHOTOS)
+    assert int((flat.amax((1, 2, 3)) - flat.amin((1, 2, 3))).max()) <= 1
+    with pytest.raises(ValidationError, match="the least factor comes first"):
+        AugmentationSection(brightness_factors=(1.2, 0.4))
 
 
 @given(seed=st.integers(0, 10_000))

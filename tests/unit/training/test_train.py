@@ -19,7 +19,7 @@ from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
 from training.places import NoTargetPlacesError
-from training.recipe import StageSection
+from training.recipe import LossSection, StageSection
 from training.refit import refit
 from training.split_errors import SplitLeakError
 from training.teacher import ask_teacher
@@ -153,6 +153,25 @@ def test_photos_grow_and_only_the_served_size_is_judged(data_folder: Path, tmp_p
     result = train(replace(request(data_folder, tmp_path), task=task.model_copy(update={"training": recipe})))
     assert recipe.sizes_px(64) == (32, 32, 64)
     assert result.checkpoint.metrics["epoch"] == 2
+
+
+def test_the_last_epoch_may_be_kept(tmp_path: Path) -> None:
+    """Who learns what is wrong gets worse on val_select: the best epoch is the first; who asks for the last gets it."""
+    records = write_small_dataset(tmp_path, photos_a_split=PHOTOS)  # type: ignore[arg-type]
+    kinds = small_task().head("product_type").labels
+    for each in records:
+        if each.split == "train":
+            each.labels["product_type"] = kinds[(kinds.index(str(each.labels["product_type"])) + 1) % len(kinds)]
+    index = "".join(f"{each.model_dump_json()}\n" for each in records)
+    (tmp_path / INDEX_NAME).write_text(index, encoding="utf-8")
+    alone = LossSection(head_weights={"product_type": 1.0, "quality_grade": 0.0, "attributes": 0.0}, logit_samples=2)
+    task, kept = small_task(epochs=6), {}
+    for which in ("best", "last"):
+        recipe = task.training.model_copy(update={"kept_epoch": which, "loss": alone})
+        asked = replace(request(tmp_path, tmp_path / which), learning_rate=0.01)
+        kept[which] = train(replace(asked, task=task.model_copy(update={"training": recipe}))).checkpoint.metrics
+    assert kept["best"]["epoch"] < kept["last"]["epoch"] == 5
+    assert kept["best"]["val_loss"] < kept["last"]["val_loss"]
 
 
 def test_a_pupil_learns_from_the_newest_run_of_its_teacher(data_folder: Path, tmp_path: Path) -> None:
