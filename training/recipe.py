@@ -249,7 +249,8 @@ class TrainingSection(RecipeSection):
     )
     kept_epoch: Literal["best", "last"] = Field(
         default="best",
-        description="best: that of the least loss on val_select. last: where val_select is too small to choose; none stops early then.",
+        description="best: that of the least loss on val_select. last: where val_select is too small to choose by; then"
+        " no run stops early.",
     )
     threads: int = Field(default=2, ge=1, description="torch's threads on a CPU.")
     state_every_minutes: float = Field(

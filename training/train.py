@@ -305,7 +305,7 @@ def _loop(
             # Averaging begins after the warm-up, so that no random weight is part of the average.
             EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
             *fine_tuning_callbacks(recipe.fine_tuning),
-            *([patience] if is_chosen else []),
+            *patience,
             history,
             RichProgressBar(leave=True),
             *callbacks,
