@@ -70,6 +70,13 @@ SkipOption = Annotated[bool, typer.Option("--skip/--no-skip", help="Whether a ti
 FuseOption = Annotated[
     bool, typer.Option("--fuse/--no-fuse", help="Whether a tier answers together with those before it.")
 ]
+FewLabelsOption = Annotated[
+    bool,
+    typer.Option(
+        "--few-labels",
+        help="Publish though val_test has too few labels to judge confidences by; none is promised then.",
+    ),
+]
 DeltaOption = Annotated[float, typer.Option(min=0.001, max=0.5, help="How probably the promise may be broken.")]
 RunsOption = Annotated[
     Path, typer.Option("--runs", help="Where run folders lie, and where the steps leave their work.")
@@ -120,6 +127,7 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         person_ms: PersonOption = 1_000.0,
         skip: SkipOption = True,
         fuse: FuseOption = False,
+        few_labels: FewLabelsOption = False,
     ) -> None:
         with _explained() as console:
             opened = _checkpoints(task, tier, checkpoint, runs)
@@ -139,7 +147,13 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
                 )
                 for each in opened
             )
-            plan = ReleasePlan(tiers, _promise(promise, epsilon, delta, person_ms), may_skip=skip, fuse=fuse)
+            plan = ReleasePlan(
+                tiers,
+                _promise(promise, epsilon, delta, person_ms),
+                may_skip=skip,
+                fuse=fuse,
+                few_labels=few_labels,
+            )
             act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:

@@ -77,7 +77,8 @@ class GatesFailedError(BuildError):
         """Keeps every failing gate."""
         super().__init__(
             f"{len(failures)} gates fail: {'; '.join(failures)}.",
-            cure="Mend the model or bring more labels; the gates stay where they are.",
+            cure="Mend the model or bring more labels; the gates stay where they are. Where insufficient labels are all"
+            " that fails, --few-labels makes a release that promises nothing of its confidences, and says so.",
         )
         self.failures = failures
 

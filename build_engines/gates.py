@@ -60,7 +60,7 @@ class LeastScores:
         return cls(accuracies, mccs)
 
 
-def judge(heads: Iterable[HeadMetrics], least: LeastScores) -> tuple[Gate, ...]:
+def judge(heads: Iterable[HeadMetrics], least: LeastScores, *, few_labels: bool = False) -> tuple[Gate, ...]:
     """Judges a tier by its metrics on val_test.
 
     An attributes head is judged by all its attributes pooled; a single one fails only if its calibration error is far
@@ -69,13 +69,14 @@ def judge(heads: Iterable[HeadMetrics], least: LeastScores) -> tuple[Gate, ...]:
     Args:
         heads: Measured.
         least: What they must reach.
+        few_labels: Whether too few labels to judge confidences by are accepted: nothing is promised of them then.
     """
     by_id = {each.head: each for each in heads}
     gates = [_accuracy_gate(head, by_id.get(head), limit) for head, limit in least.accuracies.items()]
     gates += [_mcc_gate(head, by_id.get(head), limit) for head, limit in least.mccs.items()]
     for head in by_id.values():
         if head.whole.specimen_count < LEAST_ITEMS:
-            gates.append(_too_few(head.whole))
+            gates.append(_too_few(head.whole, accepted=few_labels))
             continue
         gates += [_error_gate(head.whole), _gap_gate(head.whole)]
         gates += [_error_gate(each, slack=ATTRIBUTE_SLACK) for each in head.attributes.values()]
@@ -87,6 +88,8 @@ def judge_release(
     exits: Iterable[tuple[str, Iterable[HeadMetrics], Iterable[AssuranceMetrics]]],
     least: LeastScores,
     false_alarm_share: float,
+    *,
+    few_labels: bool = False,
 ) -> tuple[Gate, ...]:
     """Judges served answers: all of them together, and those of each tier by themselves.
 
@@ -97,8 +100,9 @@ def judge_release(
         exits: By tier, metrics of its answers, and what bands and sets keep there.
         least: What all answers together must reach.
         false_alarm_share: Of photos of val_test that are called out of distribution.
+        few_labels: As for `judge`.
     """
-    gates = list(judge(heads, least))
+    gates = list(judge(heads, least, few_labels=few_labels))
     for tier, own, assurances in exits:
         measured = tuple(own)
         specimens = min((each.whole.specimen_count for each in measured), default=0)
@@ -173,12 +177,10 @@ def _mcc_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
     return Gate(name, f"{found:.3f} of {metrics.whole.photo_count} photos", passed=found >= least)
 
 
-def _too_few(question: QuestionMetrics) -> Gate:
-    return Gate(
-        f"{question.question} confidence",
-        f"insufficient labels: {question.specimen_count} independent items of {LEAST_ITEMS}",
-        passed=False,
-    )
+def _too_few(question: QuestionMetrics, *, accepted: bool) -> Gate:
+    seen = f"insufficient labels: {question.specimen_count} independent items of {LEAST_ITEMS}"
+    promise = "; nothing is promised" if accepted else ""
+    return Gate(f"{question.question} confidence", f"{seen}{promise}", passed=accepted)
 
 
 def _error_gate(question: QuestionMetrics, *, slack: float = 0.0) -> Gate:

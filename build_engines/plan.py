@@ -94,12 +94,14 @@ class ReleasePlan:
         promise: What the cascade is to keep.
         may_skip: Whether the solver may leave out a tier that does not pay.
         fuse: Whether a tier answers together with those before it; none is then left out.
+        few_labels: Whether it is published though val_test has too few labels to judge confidences by.
     """
 
     tiers: tuple[TierPlan, ...]
     promise: Promise = USUAL_PROMISE
     may_skip: bool = True
     fuse: bool = False
+    few_labels: bool = False
 
     def __post_init__(self) -> None:
         """Raises MixedTiersError unless all tiers answer the same questions."""
@@ -145,7 +147,8 @@ class ReleasePlan:
     def command(self, step: str) -> str:
         """What a person types to do a step again."""
         tiers = [option for each in self.tiers for option in each.chosen]
-        ways = [*([] if self.may_skip else ["--no-skip"]), *(["--fuse"] if self.fuse else [])]
+        asked = {"--no-skip": not self.may_skip, "--fuse": self.fuse, "--few-labels": self.few_labels}
+        ways = [name for name, is_asked in asked.items() if is_asked]
         numbered = ["--number", str(self.number), *self.tiers[0].options]
         return shlex.join(["loupe-build", step, self.task.id, *tiers, *numbered, *self._promise_options, *ways])
 

@@ -247,7 +247,7 @@ def measure_release(
     false_alarms = share_of(alarms, photos.groups)
     cascade = None
     by_tier = [(each.tier, each.heads, each.assurances) for each in exits]
-    gates = judge_release(heads, by_tier, least, false_alarms.mean)
+    gates = judge_release(heads, by_tier, least, false_alarms.mean, few_labels=plan.few_labels)
     if solved.promise is not None:
         cascade = _cascade(plan, solved, solved.promise, evidence, stops, outputs, photos)
         losses = {head: (each.mean, each.low) for head, each in cascade.losses.items()}

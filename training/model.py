@@ -17,6 +17,7 @@ from training.symmetry import VIEWS, turned, turned_back
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+_STATISTICS = 3
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = 1e-6
@@ -107,6 +108,25 @@ class MeanPooling(nn.Module):
         return features.mean(dim=(2, 3)), uniform
 
 
+class StatisticsPooling(nn.Module):
+    """Pools feature maps by the mean, the greatest and the spread of each channel, normalised and projected."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        count = _STATISTICS * sum(channels)
+        self.projected = nn.Sequential(nn.BatchNorm1d(count), nn.Linear(count, width))
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns [batch, width] float32, and even weights [batch, rows, columns] of the places of the finer map."""
+        found = [each.float().flatten(2) for each in (fine, coarse)]
+        statistics = [
+            value
+            for each in found
+            for value in (each.mean(dim=2), each.amax(dim=2), each.var(dim=2, correction=0).clamp_min(1e-6).sqrt())
+        ]
+        return self.projected(torch.cat(statistics, dim=1)), MeanPooling()(fine)[1]
+
+
 class HeadMlp(nn.Module):
     """Answers one question, and says how noisy its logits are."""
 
@@ -190,10 +210,13 @@ class InspectionNetwork(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
         width = section.feature_width
         fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
-        self.fine = nn.Conv2d(fine_channels, width, 1, bias=False)
-        self.coarse = nn.Conv2d(coarse_channels, width, 1, bias=False)
-        self.fused = nn.Sequential(nn.BatchNorm2d(width), nn.Hardswish())
-        self.attention = SpatialAttention(width) if section.spatial_attention else MeanPooling()
+        if section.pooling == "statistics":
+            self.statistics = StatisticsPooling((fine_channels, coarse_channels), width)
+        else:
+            self.fine = nn.Conv2d(fine_channels, width, 1, bias=False)
+            self.coarse = nn.Conv2d(coarse_channels, width, 1, bias=False)
+            self.fused = nn.Sequential(nn.BatchNorm2d(width), nn.Hardswish())
+            self.attention = SpatialAttention(width) if section.spatial_attention else MeanPooling()
         self.heads = nn.ModuleDict(
             {
                 head.id: HeadMlp(
@@ -217,13 +240,21 @@ class InspectionNetwork(nn.Module):
         pixels = (self._shrunk(images.permute(0, 3, 1, 2).float()) - self.mean) / self.std
         seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in VIEWS[self.views]])
         fine, coarse = self.backbone(seen)
-        coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
-        embeddings, attentions = self.attention(self.fused(self.fine(fine) + coarse))
+        embeddings, attentions = cast("Any", self._pooled(fine, coarse))
         embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
         maps = attentions.unflatten(0, (self.views, -1))
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(VIEWS[self.views])]
         attention = torch.stack(upright).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
+
+    def _pooled(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what the backbone's maps have to say of a photo, and how much its places weighed."""
+        if self.section.pooling == "statistics":
+            pooled: tuple[Tensor, Tensor] = self.statistics(fine, coarse)
+            return pooled
+        coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
+        attended: tuple[Tensor, Tensor] = self.attention(self.fused(self.fine(fine) + coarse))
+        return attended
 
     def _shrunk(self, pixels: Tensor) -> Tensor:
         """Returns photos as large as the backbone sees them; in training they may be of another size than served."""

@@ -65,6 +65,12 @@ class NetworkSection(RecipeSection):
     spatial_attention: bool = Field(
         default=True, description="Whether places are weighed; if not, all count alike, and the map says so."
     )
+    pooling: Literal["places", "statistics"] = Field(
+        default="places",
+        description="How a feature map becomes an embedding. places: the last two maps are fused, and places weighed."
+        " statistics: mean, greatest and spread over all places, channel by channel; what few photos can learn to read"
+        " of a frozen backbone. Its attention map is even.",
+    )
     normalisation: Literal["imagenet", "backbone"] = Field(
         default="imagenet",
         description="Mean and spread of the pixels: ImageNet's, or what timm gives for the backbone.",

@@ -15,7 +15,8 @@ from server.domain.labelled_items import first_of_each_group
 from server.domain.prediction import RawPrediction, Uncertainty
 
 QUANTILE_COUNT = 101
-MIN_PHOTO_COUNT = 200
+MIN_PHOTO_COUNT = 20
+"""Independent photos: the false-alarm rate is kept with any number; with fewer than these the shares say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def fit_uncertainty_scale(
             None: all are independent.
 
     Raises:
-        CalibrationDataError: Fewer than 200 independent photos, too few for the rate, or a value that is not finite.
+        CalibrationDataError: Fewer than 20 independent photos, too few for the rate, or a value that is not finite.
     """
     if len(feature_distances) != len(logit_variances):
         raise CalibrationDataError(f"{len(feature_distances)} distances do not match {len(logit_variances)} variances")

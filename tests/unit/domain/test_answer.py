@@ -121,7 +121,7 @@ def test_false_alarms_keep_their_rate() -> None:
 
 def test_a_scale_needs_photos() -> None:
     """Percentiles of a handful of photos are refused."""
-    with pytest.raises(CalibrationDataError, match="200 photos"):
+    with pytest.raises(CalibrationDataError, match="20 photos"):
         fit_uncertainty_scale(np.zeros(10), np.zeros(10), false_alarm_rate=0.05)
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.domain.errors import CalibrationDataError
 from server.domain.uncertainty import false_alarm_range, fit_uncertainty_scale
@@ -31,9 +33,17 @@ def test_copies_of_a_specimen_do_not_move_the_threshold() -> None:
 
 
 def test_specimens_are_counted_not_photos() -> None:
-    """Four photos each of 100 specimens are too few."""
-    with pytest.raises(CalibrationDataError, match="200 photos or more, got 100"):
-        threshold(np.zeros(400), np.repeat(np.arange(100), 4))
+    """Four photos each of 15 specimens are too few."""
+    with pytest.raises(CalibrationDataError, match="20 photos or more, got 15"):
+        threshold(np.zeros(60), np.repeat(np.arange(15), 4))
+
+
+@given(count=st.integers(20, 60), seed=st.integers(0, 1_000))
+def test_a_few_photos_keep_the_rate_on_average(count: int, seed: int) -> None:
+    """The threshold is a photo of theirs: the next one lies beyond it with a chance of at most the rate."""
+    distances = np.random.default_rng(seed).normal(size=count)
+    beyond = int((distances > threshold(distances)).sum())
+    assert (beyond + 1) / (count + 1) <= RATE
 
 
 def test_a_rate_that_the_photos_cannot_vouch_for_is_refused() -> None:

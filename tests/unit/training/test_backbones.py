@@ -150,6 +150,22 @@ def test_a_network_may_do_without_attention_and_batch_norm() -> None:
     assert dropouts == {"product_type": 0.1, "quality_grade": 0.1, "attributes": 0.5}
 
 
+def test_statistics_see_every_place_alike(tmp_path: Path) -> None:
+    """Pooled by statistics, both maps have their say channel by channel; the map is even, the export the same."""
+    trained = network("test_efficientnet", 64, pooling="statistics")
+    assert np.isfinite(step(trained, 64))
+    settle(trained, 64)
+    with torch.no_grad():
+        served = ServedNetwork(trained)(photos(2, 64))[-1]
+    assert torch.equal(served, torch.ones_like(served))
+    channels = trained.backbone.feature_info.channels()  # type: ignore[union-attr, operator]
+    assert trained.statistics.projected[0].num_features == 3 * sum(channels)  # type: ignore[union-attr, index]
+    fine, coarse = torch.rand(2, channels[0], 4, 4), torch.rand(2, channels[1], 2, 2)
+    moved, _ = trained.statistics(fine.flip(3), coarse.flip(2))
+    assert torch.allclose(moved, trained.statistics(fine, coarse)[0], atol=1e-5)
+    require_parity(trained, tmp_path)
+
+
 def test_a_backbone_that_nobody_has_is_named() -> None:
     """With those that are near, in place of timm's traceback."""
     with pytest.raises(UnknownBackboneError, match=r"resnet_fifty.*\n.*resnet"):
