@@ -232,9 +232,13 @@ class TaskFile(Section):
 
     @property
     def first_tier(self) -> str:
-        """The tier to train first: one that needs no other."""
+        """The tier to train first: one that needs no other of the task."""
         recipes = {tier: self.recipe(tier) for tier in self.tiers}
-        alone = (tier for tier, each in recipes.items() if each.teacher is None and not each.start_from)
+        alone = (
+            tier
+            for tier, each in recipes.items()
+            if each.teacher is None and not (each.start_from or "").startswith(f"{self.id}/")
+        )
         return next(alone, next(iter(self.tiers)))
 
     def difficulty_of(self, head_id: str) -> DifficultySection | None:
