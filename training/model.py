@@ -99,13 +99,17 @@ class SpatialAttention(nn.Module):
         return pooled, weights.reshape(weights.shape[0], features.shape[2], features.shape[3])
 
 
+def _even_weights(features: Tensor) -> Tensor:
+    """Returns [batch, rows, columns] weights of the places of a feature map: all alike, summing to 1 over a photo."""
+    return torch.full_like(features[:, 0], 1 / (features.shape[2] * features.shape[3]))
+
+
 class MeanPooling(nn.Module):
     """Pools a feature map by counting all its places alike."""
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what `SpatialAttention` returns; no place weighs more than another."""
-        uniform = torch.full_like(features[:, 0], 1 / (features.shape[2] * features.shape[3]))
-        return features.mean(dim=(2, 3)), uniform
+        return features.mean(dim=(2, 3)), _even_weights(features)
 
 
 class StatisticsPooling(nn.Module):
@@ -124,7 +128,7 @@ class StatisticsPooling(nn.Module):
             for each in found
             for value in (each.mean(dim=2), each.amax(dim=2), each.var(dim=2, correction=0).clamp_min(1e-6).sqrt())
         ]
-        return self.projected(torch.cat(statistics, dim=1)), MeanPooling()(fine)[1]
+        return self.projected(torch.cat(statistics, dim=1)), _even_weights(fine)
 
 
 class HeadMlp(nn.Module):
