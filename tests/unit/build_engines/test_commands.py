@@ -32,9 +32,9 @@ def test_a_step_that_is_skipped_is_named_with_its_command(plan: TierPlan, tmp_pa
 def test_a_step_tells_the_next_one(plan: TierPlan, tmp_path: Path) -> None:
     """Export ends with the command that compiles, with all that was typed for export."""
     named = ("--checkpoint", str(plan.checkpoint.folder))
-    code, output = run("export", "cannabis", *named, "--runs", str(tmp_path), "--no-skip")
+    code, output = run("export", "cannabis", *named, "--runs", str(tmp_path), "--no-skip", "--few-labels")
     assert code == 0
-    chosen = f"--checkpoint {plan.checkpoint.folder} --number 1 --runs {tmp_path} --no-skip"
+    chosen = f"--checkpoint {plan.checkpoint.folder} --number 1 --runs {tmp_path} --no-skip --few-labels"
     assert f"Next: loupe-build compile cannabis {chosen}\n" in output
 
 
