@@ -10,14 +10,13 @@ from torchvision.transforms import InterpolationMode, v2
 
 from server.domain.task import HeadKind
 from training.recipe import AugmentationSection
-from training.symmetry import SYMMETRIES, turned
+from training.symmetry import FLIPS, MIRROR, NONE, SQUARE, turned
 
 _GREY = 128
 _MOST_BLUR_SHARE = 0.04
 """Standard deviation, of the side. Both reach as far as the evaluation page worsens photos."""
 _MOST_NOISE_SHARE = 0.4
 """Standard deviation, of the range."""
-_MIRRORED = 4
 _LIGHT = AugmentationSection()
 _HEAVY = AugmentationSection(rotation_degrees=25, shift_share=0.12, scale_share=0.3, colour_share=0.3)
 
@@ -28,9 +27,7 @@ class Augmentation(nn.Module):
     def __init__(self, section: AugmentationSection) -> None:
         super().__init__()
         self.photos_a_draw = section.photos_a_draw
-        self.symmetries = {"square": tuple(range(SYMMETRIES)), "mirror": (0, _MIRRORED), "none": (0,)}[
-            section.symmetries
-        ]
+        self.symmetries = {"square": SQUARE, "flips": FLIPS, "mirror": MIRROR, "none": NONE}[section.symmetries]
         changes = _changes(section)
         self.changes = v2.Compose(changes) if changes else None
         self.bad_photo_share = section.bad_photo_share
@@ -114,7 +111,7 @@ def _mixed(parts: Tensor, values: Tensor, is_missing: Tensor, missing: float) ->
     return (parts @ values).masked_fill(lacks, missing)
 
 
-def turn_and_flip(planes: Tensor, symmetries: tuple[int, ...] = tuple(range(SYMMETRIES))) -> Tensor:
+def turn_and_flip(planes: Tensor, symmetries: tuple[int, ...] = SQUARE) -> Tensor:
     """Gives each photo a symmetry of the square, drawn at random: [batch, channels, size, size] in and out."""
     drawn = torch.randint(len(symmetries), (len(planes),), device=planes.device)
     changed = torch.empty_like(planes)

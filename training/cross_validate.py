@@ -25,7 +25,9 @@ from training.task_file import Split
 from training.train import RunRequest, train
 
 HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
-"""A fold's held-out photos, half in each: a run wants both, and looks at neither."""
+"""A fold's held-out photos, some in each: a run wants both, and looks at neither."""
+HELD_OUT_OF_LAST: tuple[Split, ...] = ("val_select", *HELD_OUT)
+"""Where the last epoch is kept, whatever it is: then val_select chooses nothing, and no photo need be spent on it."""
 _SELECTION_PARTS = 8
 
 
@@ -108,7 +110,14 @@ class CrossValidation:
         }
 
 
-def split_folds(records: Sequence[PhotoRecord], labels: IndexArray, *, folds: int, seed: int) -> list[list[Split]]:
+def split_folds(
+    records: Sequence[PhotoRecord],
+    labels: IndexArray,
+    *,
+    folds: int,
+    seed: int,
+    held_out_splits: tuple[Split, ...] = HELD_OUT,
+) -> list[list[Split]]:
     """Returns, for each fold, the split of every record: each specimen is held out in exactly one fold.
 
     Args:
@@ -116,19 +125,21 @@ def split_folds(records: Sequence[PhotoRecord], labels: IndexArray, *, folds: in
         labels: [photo_count] int64 indices; kept in like shares in every fold.
         folds: How many.
         seed: Draws them.
+        held_out_splits: What is held out stands in these; if val_select is none of them, it gets photos of its own.
     """
     groups = group_indices([each.specimen for each in records])
     outer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     found = []
     for others, held_out in outer.split(groups, labels, groups):
         splits: list[Split] = ["train"] * len(records)
-        _, chosen = next(iter(_parts(labels[others], groups[others], seed=seed)))
-        for place in others[chosen]:
-            splits[place] = "val_select"
-        own = np.unique(groups[held_out])
-        first_half = set(own[: max(1, len(own) // 2)].tolist())
-        for place in held_out:
-            splits[place] = HELD_OUT[0] if groups[place] in first_half else HELD_OUT[1]
+        if "val_select" not in held_out_splits:
+            _, chosen = next(iter(_parts(labels[others], groups[others], seed=seed)))
+            for place in others[chosen]:
+                splits[place] = "val_select"
+        # In turn, so that no split is without photos.
+        turns = np.unique(groups[held_out], return_inverse=True)[1] % len(held_out_splits)
+        for place, turn in zip(held_out, turns, strict=True):
+            splits[place] = held_out_splits[turn]
         found.append(splits)
     return found
 
@@ -164,13 +175,16 @@ def cross_validate(
     alone = _without_knowledge(request)
     chances = np.full((len(records), len(head.labels)), np.nan)
     finished = []
-    for number, splits in enumerate(split_folds(records, labels, folds=folds, seed=request.recipe.seed), start=1):
+    is_chosen = request.recipe.kept_epoch == "best"
+    judged_in = HELD_OUT if is_chosen else HELD_OUT_OF_LAST
+    drawn = split_folds(records, labels, folds=folds, seed=request.recipe.seed, held_out_splits=judged_in)
+    for number, splits in enumerate(drawn, start=1):
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as passing:
             _write_fold(Path(passing), request.data_folder, records, splits)
             fold = replace(alone, data_folder=Path(passing), runs_folder=Path(passing) / "runs")
-            _judge(fold, task, head, chances, splits)
-        held_out = np.array([each in HELD_OUT for each in splits])
+            _judge(fold, task, head, chances, splits, judged_in)
+        held_out = np.array([each in judged_in for each in splits])
         right = chances[held_out].argmax(axis=1) == labels[held_out]
         result = FoldResult(
             number, splits.count("train"), int(held_out.sum()), float(right.mean()), time.monotonic() - started
@@ -231,11 +245,18 @@ def _write_fold(folder: Path, data_folder: Path, records: Sequence[PhotoRecord],
     (folder / INDEX_NAME).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _judge(request: RunRequest, task: Task, head: Head, chances: FloatArray, splits: Sequence[Split]) -> None:
+def _judge(
+    request: RunRequest,
+    task: Task,
+    head: Head,
+    chances: FloatArray,
+    splits: Sequence[Split],
+    judged_in: tuple[Split, ...],
+) -> None:
     """Trains a fold's network, and fills in what it says of the photos that were held out."""
     trained = train(request).folder
     network, section = load_network(trained, task), read_checkpoint(trained).network
-    for split in HELD_OUT:
+    for split in judged_in:
         photos = open_some(
             request.data_folder, task, split, size_px=section.input_size_px, framing=section.framing, limit=None
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.errors import TrainingError
 from training.recipe import STRIDE, NetworkSection
-from training.symmetry import VIEWS, turned, turned_back
+from training.symmetry import symmetries_of, turned, turned_back
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -242,12 +242,13 @@ class InspectionNetwork(nn.Module):
             images: [batch, size, size, 3] uint8. RGB.
         """
         pixels = (self._shrunk(images.permute(0, 3, 1, 2).float()) - self.mean) / self.std
-        seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in VIEWS[self.views]])
+        symmetries = symmetries_of(self.views, self.section.four_views)
+        seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in symmetries])
         fine, coarse = self.backbone(seen)
         embeddings, attentions = cast("Any", self._pooled(fine, coarse))
         embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
         maps = attentions.unflatten(0, (self.views, -1))
-        upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(VIEWS[self.views])]
+        upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(symmetries)]
         attention = torch.stack(upright).mean(dim=0)
         return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from server.domain.framing import Framing
 from training.places import SamplingSection
+from training.symmetry import FourViews
 
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
@@ -77,6 +78,9 @@ class NetworkSection(RecipeSection):
     )
     views: Views = Field(
         default=1, description="Symmetries of the square in which the trained network sees a photo; it averages them."
+    )
+    four_views: FourViews = Field(
+        default="turns", description="Which symmetries four views are: quarter turns; or left and right, up and down."
     )
 
     @model_validator(mode="after")
@@ -196,8 +200,9 @@ class AugmentationSection(RecipeSection):
         description="light: small moves and colours. heavy: also perspective, blur and coarse dropout. modern:"
         " TrivialAugment, and photos mixed with one another. custom: the shares given here.",
     )
-    symmetries: Literal["square", "mirror", "none"] = Field(
-        default="square", description="Which flips come first: all eight of a square, left and right, or none."
+    symmetries: Literal["square", "flips", "mirror", "none"] = Field(
+        default="square",
+        description="Which flips come first: all eight of a square; left and right, up and down; left and right; none.",
     )
     mixed_share: float = Field(default=0.5, ge=0, le=1, description="modern: batches whose photos are mixed.")
     rotation_degrees: float = Field(default=12.0, ge=0, le=180)

@@ -31,7 +31,8 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     earlier = latest_run(request.runs_folder, task_id=task.id, tier=request.tier)
     told = read_checkpoint(earlier)
     section = request.task.tier(request.tier).network(request.variant)
-    if told.network.model_copy(update={"views": section.views}) != section:
+    views = {"views": section.views, "four_views": section.four_views}
+    if told.network.model_copy(update=views) != section:
         raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
     torch.set_num_threads(told.training.threads)
     network = load_network(earlier, task)

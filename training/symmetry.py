@@ -1,14 +1,26 @@
 """The eight symmetries of a square: quarter turns, and each of them mirrored."""
 
-from typing import Final
+from typing import Final, Literal
 
 from torch import Tensor
 
 _QUARTER_TURNS = 4
 SYMMETRIES: Final = 2 * _QUARTER_TURNS
 
-VIEWS: Final[dict[int, tuple[int, ...]]] = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: tuple(range(SYMMETRIES))}
-"""By how many are averaged, the symmetries that are seen: as it is; mirrored; all turns; all."""
+SQUARE: Final = tuple(range(SYMMETRIES))
+TURNS: Final = (0, 1, 2, 3)
+FLIPS: Final = (0, 4, 6, 2)
+"""As it is; left and right; up and down; both: what was long stays long."""
+MIRROR: Final = (0, 4)
+NONE: Final = (0,)
+
+FourViews = Literal["turns", "flips"]
+"""Which symmetries four views are."""
+
+
+def symmetries_of(views: int, four_views: FourViews) -> tuple[int, ...]:
+    """Returns the symmetries in which a photo is seen in so many views: 1, 2, 4 or 8."""
+    return {1: NONE, 2: MIRROR, 4: FLIPS if four_views == "flips" else TURNS, 8: SQUARE}[views]
 
 
 def turned(images: Tensor, symmetry: int, *, dims: tuple[int, int]) -> Tensor:

@@ -30,14 +30,17 @@ def test_presets_keep_shape_and_follow_the_seed(preset: str) -> None:
 
 
 def test_photos_that_have_an_upright_are_mirrored_only() -> None:
-    """With symmetries = mirror a photo is itself or its mirror image; with none it is itself."""
+    """With symmetries = mirror a photo is itself or its mirror image, with flips also upside down; with none itself."""
     still = {"rotation_degrees": 0, "shift_share": 0, "scale_share": 0, "colour_share": 0}
-    mirrored = Augmentation(AugmentationSection.model_validate({"symmetries": "mirror", **still}))(PHOTOS)
-    kinds = {
-        "same" if torch.equal(one, other) else "mirrored" if torch.equal(one.flip(1), other) else "other"
-        for one, other in zip(PHOTOS, mirrored, strict=True)
-    }
-    assert kinds == {"same", "mirrored"}
+    photos = PHOTOS.repeat(8, 1, 1, 1)
+    ways = {"same": (), "mirrored": (1,), "upside down": (0,), "both": (0, 1)}
+    for symmetries, wanted in {"mirror": {"same", "mirrored"}, "flips": set(ways)}.items():
+        changed = Augmentation(AugmentationSection.model_validate({"symmetries": symmetries, **still}))(photos)
+        kinds = {
+            next((way for way, dims in ways.items() if torch.equal(one.flip(dims), other)), "other")
+            for one, other in zip(photos, changed, strict=True)
+        }
+        assert kinds == wanted
     assert torch.equal(
         Augmentation(AugmentationSection.model_validate({"symmetries": "none", **still}))(PHOTOS), PHOTOS
     )

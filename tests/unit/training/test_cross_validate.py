@@ -9,33 +9,41 @@ import pytest
 from small_dataset import small_task, write_small_dataset
 
 from training.checkpoint import CheckpointMissingError
-from training.cross_validate import HELD_OUT, TooFewGroupsError, cross_validate, split_folds
+from training.cross_validate import HELD_OUT, HELD_OUT_OF_LAST, TooFewGroupsError, cross_validate, split_folds
 from training.earlier_weights import NoCommonWeightsError
 from training.photo_data import label_arrays
 from training.recipe import TierSection, TierTrainingSection
+from training.task_file import Split
 from training.train import RunRequest, train
 
 FOLDS = 2
 
 
-def test_every_specimen_is_held_out_once_and_never_trained_on_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize("judged_in", [HELD_OUT, HELD_OUT_OF_LAST])
+def test_each_specimen_is_held_out_once_and_not_trained_on_then(tmp_path: Path, judged_in: tuple[Split, ...]) -> None:
     """In each fold a specimen stands on one side, and over all folds it is judged exactly once."""
     records = write_small_dataset(tmp_path, photos_a_split={"train": 120})
     labels = label_arrays(records, small_task().to_domain())["product_type"].astype(np.int64)
     held_out: Counter[str] = Counter()
-    for splits in split_folds(records, labels, folds=3, seed=1):
+    for splits in split_folds(records, labels, folds=3, seed=1, held_out_splits=judged_in):
         sides = {(each.specimen, split) for each, split in zip(records, splits, strict=True)}
         assert len(sides) == len({each.specimen for each in records})
         assert set(splits) == {"train", "val_select", *HELD_OUT}
-        held_out.update({specimen for specimen, split in sides if split in HELD_OUT})
+        held_out.update({specimen for specimen, split in sides if split in judged_in})
     assert set(held_out.values()) == {1}
     assert len(held_out) == len({each.specimen for each in records})
 
 
-def test_every_photo_is_judged(tmp_path: Path) -> None:
-    """All folds together say something of every photo, nothing that saw it helps them, and no run is left behind."""
+@pytest.mark.parametrize("kept_epoch", ["best", "last"])
+def test_every_photo_is_judged(tmp_path: Path, kept_epoch: str) -> None:
+    """All folds together say something of every photo, nothing that saw it helps them, and no run is left behind.
+
+    Where the last epoch is kept, all that is not judged is trained on.
+    """
     write_small_dataset(tmp_path / "data", photos_a_split={"train": 96})
     task = small_task(epochs=2)
+    recipe = task.training.model_copy(update={"kept_epoch": kept_epoch})
+    task = task.model_copy(update={"training": recipe})
     known = TierTrainingSection(teacher="full", start_from=f"{task.id}/fast")
     tier = task.tier("fast").model_copy(update={"training": known})
     taught = task.model_copy(update={"tiers": {"fast": tier}})
@@ -46,6 +54,8 @@ def test_every_photo_is_judged(tmp_path: Path) -> None:
     assert told == [1, 2]
     assert np.allclose(result.chances.sum(axis=1), 1)
     assert sum(fold.judged for fold in result.folds) == len(result.records) == 96
+    spent_on_choosing = [96 - fold.trained_on - fold.judged for fold in result.folds]
+    assert all(each > 0 for each in spent_on_choosing) if kept_epoch == "best" else not any(spent_on_choosing)
     weighted = sum(fold.accuracy * fold.judged for fold in result.folds) / 96
     assert result.accuracy().value == pytest.approx(weighted)
     assert result.accuracy().low <= result.accuracy().value <= result.accuracy().high

@@ -73,6 +73,20 @@ def test_a_network_of_four_views_does_not_mind_how_the_phone_was_held(network: I
     assert not torch.allclose(upright.embedding, once.embedding, atol=1e-5)
 
 
+def test_four_views_may_be_flips(network: InspectionNetwork) -> None:
+    """Then a photo flipped along a side, or along both, gets the same answers; one that is turned does not."""
+    turning = network.section
+    with torch.no_grad():
+        network.section, network.views = turning.model_copy(update={"four_views": "flips"}), 4
+        upright, aslant = network(PHOTOS), network(PHOTOS.rot90(1, dims=(1, 2)))
+        flipped = {dims: network(PHOTOS.flip(dims)) for dims in ((1,), (2,), (1, 2))}
+        network.section, network.views = turning, 1
+    for dims, each in flipped.items():
+        assert torch.allclose(upright.embedding, each.embedding, atol=1e-5)
+        assert torch.allclose(upright.attention.flip(dims), each.attention, atol=1e-5)
+    assert not torch.allclose(upright.embedding, aslant.embedding, atol=1e-5)
+
+
 def test_a_network_may_look_at_fewer_pixels_than_it_is_given() -> None:
     """It answers as one that is given the small photo: halved, four pixels are one. In training sizes may be others."""
     section = small_task().tiers["fast"].demo
