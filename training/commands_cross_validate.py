@@ -13,6 +13,7 @@ from rich.table import Table
 
 from training.console import explained, tell_next
 from training.cross_validate import CrossValidation, FoldResult, cross_validate
+from training.epochs_option import EpochsOption, stages_of
 from training.task_file import load_task_file
 from training.train import RunRequest
 
@@ -28,7 +29,7 @@ def cross_validate_command(
     head: Annotated[str | None, typer.Option(help="A category head; the first decision head if not given.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The dataset's folder; data/<task> if not given.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
+    epochs: EpochsOption = None,
 ) -> None:
     """Train and judge a tier fold by fold: no specimen is judged by a network that saw it."""
     console = Console()
@@ -41,7 +42,7 @@ def cross_validate_command(
             data_folder=data or Path("data") / task,
             runs_folder=Path("runs"),
             seed=seed,
-            epochs=epochs,
+            stages=stages_of(epochs),
         )
         taxonomy = request.task.to_domain()
 

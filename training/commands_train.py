@@ -15,6 +15,7 @@ from rich.table import Table
 
 from training.console import explained, progress_bar, tell_next
 from training.devices import is_leader
+from training.epochs_option import EpochsOption, stages_of
 from training.recipe import Variant
 from training.refit import refit
 from training.resume import latest_unfinished
@@ -39,7 +40,7 @@ def train_command(
     data: DataOption = None,
     runs: RunsOption = Path("runs"),
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the recipe's seed.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the recipe's epochs.")] = None,
+    epochs: EpochsOption = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-9, help="Replaces the recipe's.")] = None,
     start_from: Annotated[
         str | None, typer.Option(help="A run's folder, or <task>/<tier>: its weights are the first.")
@@ -65,7 +66,7 @@ def train_command(
             data_folder=data or Path("data") / task,
             runs_folder=runs,
             seed=seed,
-            epochs=epochs,
+            stages=stages_of(epochs),
             learning_rate=learning_rate,
             start_from=start_from,
             by_place=by_place,

@@ -20,7 +20,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     How many views pay is measured on a trained network (`loupe-train evaluate --views`), and wants no new training.
 
     Args:
-        request: Which tier; its epochs and seed do not matter.
+        request: Which tier; its stages and seed do not matter.
         on_photos: Follows the photos while their cache is made, and while the network looks at them.
 
     Raises:

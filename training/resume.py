@@ -25,7 +25,7 @@ from training.batch_order import BatchOrder
 from training.checkpoint import CHECKPOINT_NAME, EarlierRun
 from training.errors import TrainingError
 from training.photo_data import Chances
-from training.recipe import NetworkSection, TrainingSection, Variant
+from training.recipe import NetworkSection, StageSection, TrainingSection, Variant
 
 UNFINISHED_FOLDER = "unfinished"
 STATE_NAME = "state.ckpt"
@@ -70,7 +70,7 @@ class RunRecord(BaseModel):
         tier: Its tier.
         variant: `demo` or `production`.
         seed: What replaced the recipe's seed, if anything.
-        epochs: What replaced the recipe's epochs, if anything.
+        stages: What replaced the recipe's, if anything.
         learning_rate: What replaced the recipe's, if anything.
         by_place: What replaced the recipe's choice whether places count, if anything.
         recipe: With all that was replaced.
@@ -86,7 +86,7 @@ class RunRecord(BaseModel):
     tier: str
     variant: Variant
     seed: int | None
-    epochs: int | None
+    stages: tuple[StageSection, ...] | None = None
     learning_rate: float | None = None
     by_place: bool | None = None
     recipe: TrainingSection

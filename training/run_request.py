@@ -22,7 +22,7 @@ class RunRequest:
         data_folder: The dataset.
         runs_folder: The run's folder is made in `<task>/<tier>/` of it.
         seed: Replaces the recipe's seed if not None.
-        epochs: Replaces the recipe's epochs if not None.
+        stages: Replace the recipe's if not None.
         learning_rate: Replaces the recipe's if not None.
         start_from: Replaces the recipe's first weights if not None.
         by_place: Whether photos from near the target places are favoured, if not None.
@@ -36,7 +36,7 @@ class RunRequest:
     data_folder: Path
     runs_folder: Path
     seed: int | None = None
-    epochs: int | None = None
+    stages: tuple[StageSection, ...] | None = None
     learning_rate: float | None = None
     start_from: str | None = None
     by_place: bool | None = None
@@ -55,11 +55,11 @@ class RunRequest:
 
     @property
     def recipe(self) -> TrainingSection:
-        """The tier's recipe with what this request does differently; asked-for epochs are all of the served size."""
-        recipe, epochs = self.task.recipe(self.tier, self.variant), 1 if self.dry_run else self.epochs
+        """The tier's recipe with what this request does differently."""
+        recipe = self.task.recipe(self.tier, self.variant)
         own = {
             "seed": self.seed,
-            "stages": None if epochs is None else (StageSection(epochs=epochs),),
+            "stages": (StageSection(epochs=1),) if self.dry_run else self.stages,
             "learning_rate": self.learning_rate,
             "start_from": self.start_from,
             "sampling": self._sampling(recipe),

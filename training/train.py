@@ -110,7 +110,7 @@ def resume(
     same = replace(
         request,
         seed=begun.seed,
-        epochs=begun.epochs,
+        stages=begun.stages,
         variant=begun.variant,
         learning_rate=begun.learning_rate,
         start_from=begun.recipe.start_from,
@@ -146,7 +146,7 @@ def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
         tier=request.tier,
         variant=request.variant,
         seed=request.seed,
-        epochs=request.epochs,
+        stages=request.stages,
         learning_rate=request.learning_rate,
         by_place=request.by_place,
         recipe=recipe,

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer import Exit
+from typer import BadParameter, Exit
 from typer.testing import CliRunner
 
 from training.__main__ import app
 from training.console import explained, tell_next
+from training.epochs_option import stages_of
 from training.places import NoTargetPlacesError
+from training.recipe import StageSection
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,21 @@ def test_unknown_variants_and_splits_are_usage_errors() -> None:
     """Words outside of the few that exist are refused by name."""
     for arguments in (["train", "cannabis", "--variant", "tiny"], ["evaluate", "cannabis", "--split", "test"]):
         assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_epochs_are_a_count_or_stages() -> None:
+    """A count is of the served size; stages are of shares of its side, and the last is of it."""
+    assert stages_of(None) is None
+    assert stages_of("12") == (StageSection(epochs=12),)
+    assert stages_of("5@0.4,2@0.6,1") == (
+        StageSection(epochs=5, input_share=0.4),
+        StageSection(epochs=2, input_share=0.6),
+        StageSection(epochs=1),
+    )
+    for wrong, cure in {"": "5@0.4", "many": "5@0.4", "0": "5@0.4", "3@2,1": "5@0.4", "6@0.4": "add at least"}.items():
+        with pytest.raises(BadParameter, match=cure):
+            stages_of(wrong)
+    assert CliRunner().invoke(app, ["train", "cannabis", "--epochs", "6@0.4"]).exit_code == 2
 
 
 def test_what_is_in_brackets_is_shown(tmp_path: Path) -> None:
