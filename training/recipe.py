@@ -240,7 +240,8 @@ class TrainingSection(RecipeSection):
     seed: int = Field(default=42, ge=0)
     stages: tuple[StageSection, ...] = Field(min_length=1, description="In order; the last is of the served size.")
     mixed_precision: bool = Field(
-        default=False, description="bfloat16 where it is safe: faster on a GPU, and on a CPU that multiplies it."
+        default=False,
+        description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others would be slower by it, and do without.",
     )
     compiled: bool = Field(
         default=False,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from training.checkpoint import HISTORY_NAME, latest_run, load_network, read_checkpoint
+from training.devices import mixes_precision
 from training.errors import OtherNetworkError
 from training.photo_data import open_splits, records_by_split
 from training.progress import Follow, unfollowed
@@ -47,7 +48,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         on_progress=on_photos,
     )
     fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS, on_photo=on_photos)
-    is_mixed = told.training.mixed_precision
+    is_mixed = mixes_precision(told.training)
     metrics = measured(network, splits["val_select"], task, mixed_precision=is_mixed, on_photo=on_photos)
     folder = new_run_folder(request)
     checkpoint = write_checkpoint(

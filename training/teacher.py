@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from server.domain.task import HeadKind, Task
 from training.checkpoint import CHECKPOINT_NAME, file_sha256, load_network, read_checkpoint
+from training.devices import mixes_precision
 from training.photo_data import Chances, PhotoSplit, iterate_images, open_splits
 from training.progress import Follow, unfollowed
 from training.task_file import Split
@@ -48,7 +49,7 @@ def ask_teacher(
         head.id: np.full((len(photos), len(head.labels)), np.nan, dtype=np.float32) for head in task.heads
     }
     done = 0
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=checkpoint.training.mixed_precision):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixes_precision(checkpoint.training)):
         for images in iterate_images(photos, batch_size=_BATCH):
             if done >= wanted:
                 break

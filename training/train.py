@@ -25,6 +25,7 @@ from training.devices import (
     is_leader,
     join_processes,
     leader_first,
+    mixes_precision,
     process_count,
     trainer_devices,
 )
@@ -300,7 +301,7 @@ def _loop(
         limit_val_batches=_DRY_BATCHES if request.dry_run else None,
         num_sanity_val_steps=0,
         gradient_clip_val=recipe.gradient_clip,
-        precision="bf16-mixed" if recipe.mixed_precision else "32-true",
+        precision="bf16-mixed" if mixes_precision(recipe, has_gpu=torch.cuda.is_available()) else "32-true",
         callbacks=[
             # Averaging begins after the warm-up, so that no random weight is part of the average.
             EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
@@ -348,7 +349,7 @@ def _seal(
     fit_feature_density(network, splits["train"], task, limit=limit, on_photo=on_photos)
     if network.views > 1 and not request.dry_run:
         # The loop judges in one view.
-        is_mixed = recipe.mixed_precision
+        is_mixed = mixes_precision(recipe)
         seen = measured(network, splits["val_select"], task, mixed_precision=is_mixed, on_photo=on_photos)
         metrics = {"epoch": metrics["epoch"], **seen}
     write_checkpoint(
