@@ -241,7 +241,7 @@ class TrainingSection(RecipeSection):
     stages: tuple[StageSection, ...] = Field(min_length=1, description="In order; the last is of the served size.")
     mixed_precision: bool = Field(
         default=False,
-        description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others would be slower by it, and do without.",
+        description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others lose by it, and do without.",
     )
     compiled: bool = Field(
         default=False,
