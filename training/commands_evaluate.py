@@ -157,4 +157,5 @@ def _doubts_table(evaluation: Evaluation) -> Table:
         table.add_row(question, f"{strange.by_distance.value:.3f}", f"{strange.by_variance.value:.3f}")
     for worsening in evaluation.worsenings:
         table.add_row(f"more {worsening.change} (rank correlation)", "", f"{worsening.within_photo:+.2f}")
+        table.add_row("  with the loss it brings", "", f"{worsening.with_loss:+.2f}")
     return table

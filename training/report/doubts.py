@@ -71,6 +71,9 @@ class Worsening:
         within_photo: Rank correlation of strength and aleatoric uncertainty over one photo's copies, averaged over
             photos.
         over_all: The same over all copies of all photos at once.
+        log_losses: At each strength, the mean over photos and category heads; NaN without a label.
+        with_loss: Rank correlation, over the strengths, of the mean aleatoric uncertainty and the log-loss. It is +1
+            also where a little of a change makes photos easier, as blur may that takes a camera's noise away.
     """
 
     change: str
@@ -79,6 +82,8 @@ class Worsening:
     accuracies: Mapping[str, tuple[float, ...]]
     within_photo: float
     over_all: float
+    log_losses: tuple[float, ...]
+    with_loss: float
 
 
 def rank_wrong_answers(head: Head, answers: Answers, split: PhotoSplit) -> WrongAnswers:
@@ -144,6 +149,8 @@ def worsen(
     within = [float(spearmanr(strengths, each).statistic) if np.ptp(each) else 0.0 for each in variances.T]
     copies = np.repeat(strengths, len(photos))
     heads = [head for head in task.heads if head.kind is HeadKind.CATEGORY and (labels[head.id] >= 0).any()]
+    losses = [[_log_loss(each.probabilities(head), labels[head.id]) for head in heads] or [np.nan] for each in asked]
+    log_losses = tuple(float(np.mean(each)) for each in losses)
     return Worsening(
         change,
         strengths,
@@ -151,7 +158,15 @@ def worsen(
         {head.title: tuple(_accuracy(each.logits[head.id], labels[head.id]) for each in asked) for head in heads},
         within_photo=float(np.mean(within)),
         over_all=float(spearmanr(copies, variances.ravel()).statistic),
+        log_losses=log_losses,
+        with_loss=float(spearmanr(variances.mean(axis=1), log_losses).statistic),
     )
+
+
+def _log_loss(chances: FloatArray, labels: npt.NDArray[np.int64]) -> float:
+    known = np.flatnonzero(labels >= 0)
+    given = chances[known, labels[known]].clip(np.finfo(np.float32).tiny)
+    return float(-np.log(given).mean())
 
 
 def _accuracy(logits: FloatArray, labels: npt.NDArray[np.int64]) -> float:

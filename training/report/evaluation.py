@@ -198,6 +198,7 @@ def headline_metrics(evaluation: Evaluation) -> Mapping[str, float]:
     }
     figures |= {f"{split}/ood_auroc/{each.name}": each.by_distance.value for each in evaluation.strange}
     figures |= {f"{split}/rank_correlation/{each.change}": each.within_photo for each in evaluation.worsenings}
+    figures |= {f"{split}/rank_correlation_with_loss/{each.change}": each.with_loss for each in evaluation.worsenings}
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 

@@ -243,20 +243,26 @@ def _strange(evaluation: Evaluation, folder: Path) -> str:
 def _worsening(evaluation: Evaluation, folder: Path) -> str:
     draw_worsening(evaluation.worsenings, folder / "worsening.svg")
     rows = [
-        (each.change, str(each.variances.shape[1]), f"{each.within_photo:+.2f}", f"{each.over_all:+.2f}")
+        (
+            each.change,
+            str(each.variances.shape[1]),
+            *(f"{figure:+.2f}" for figure in (each.within_photo, each.over_all, each.with_loss)),
+        )
         for each in evaluation.worsenings
     ]
     return "\n".join(
         [
             "## Does it doubt bad photos more?",
             "",
-            _table(("change", "photos", "rank correlation within a photo", "over all copies at once"), rows),
+            _table(("change", "photos", "within a photo", "over all copies at once", "with the loss"), rows),
             "",
             "![Aleatoric uncertainty and accuracy as photos get worse](worsening.svg)",
             "",
             (
                 "The same photos, ever worse. Spearman's rank correlation of strength and aleatoric uncertainty: +1"
-                " where every step raises it. The band above holds the middle half of the photos."
+                " where every step raises it. A little of a change may also make photos easier, as blur does that takes"
+                " noise away; so *with the loss* compares the mean uncertainty of each strength with the mean log-loss"
+                " there. The band above holds the middle half of the photos."
             ),
         ]
     )

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,11 +16,12 @@ from small_dataset import SIZE_PX, small_task, write_small_dataset
 from server.domain.framing import Framing
 from server.domain.task import Task
 from training.checkpoint import EarlierRun
+from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit, open_splits
 from training.places import SamplingSection
 from training.report.answers import Answers, NoPhotosError, open_some, read_folder
 from training.report.by_place import score_by_place
-from training.report.doubts import rank_wrong_answers, tell_strange
+from training.report.doubts import Worsening, rank_wrong_answers, tell_strange, worsen
 from training.report.evaluation import Evaluation, EvaluationRequest, headline_metrics, measure
 from training.report.head_scores import score_head
 from training.report.overlays import attention_heat, choose_photos
@@ -140,6 +143,33 @@ def test_strange_photos_far_away_are_told(photos: PhotoSplit, answers: Answers) 
     """Every strange photo lies farther than every usual one."""
     strange = replace(answers, feature_distances=answers.feature_distances + 10)
     assert tell_strange("moons", strange, answers, photos).by_distance.value == 1
+
+
+def test_uncertainty_may_fall_where_a_change_makes_photos_easier(
+    photos: PhotoSplit, answers: Answers, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows the loss, which need not rise with the strength; uncertainty that does not follow is told by a -1."""
+    labels = {head.id: photos.labels[head.id].astype(np.int64) for head in task.heads}
+    sureness = (2.0, 3.0, 1.0, 0.5, 0.2, 0.0)
+
+    def told(variances: Sequence[float]) -> Worsening:
+        said = []
+        for sure, variance in zip(sureness, variances, strict=True):
+            logits = {
+                head.id: sure * np.eye(len(head.labels), dtype=np.float32)[labels[head.id]] for head in task.heads[:2]
+            }
+            same = {head.id: np.full(COUNT, variance, dtype=np.float32) for head in task.heads}
+            said.append(replace(answers, logits=answers.logits | logits, logit_variances=same))
+        asked = iter(said)
+        monkeypatch.setattr("training.report.doubts.ask", lambda *_, **__: next(asked))
+        network = cast("InspectionNetwork", None)
+        return worsen(network, np.asarray(photos.pixels[:COUNT]), labels, task, change="blur")
+
+    following = told([0.2, 0.1, 0.3, 0.4, 0.5, 0.6])
+    assert following.with_loss == pytest.approx(1)
+    assert following.within_photo < 1
+    assert following.log_losses[-1] == pytest.approx(np.log(5))
+    assert told([-each for each in (0.2, 0.1, 0.3, 0.4, 0.5, 0.6)]).with_loss == pytest.approx(-1)
 
 
 def test_best_and_worst_photos_are_those_given_the_highest_and_lowest_chance(
