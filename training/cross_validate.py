@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
 from server.domain.task import Head, HeadKind, Task
-from training.checkpoint import load_network, read_checkpoint
+from training.checkpoint import HELD_OUT, load_network, read_checkpoint
 from training.dataset import INDEX_NAME, PhotoRecord, read_records
 from training.earlier_weights import resolve_start
 from training.errors import TrainingError
@@ -24,8 +24,6 @@ from training.report.answers import ask, batches_of, open_some
 from training.task_file import Split
 from training.train import RunRequest, train
 
-HELD_OUT: tuple[Split, ...] = ("val_calib", "val_test")
-"""A fold's held-out photos, some in each: a run wants both, and looks at neither."""
 HELD_OUT_OF_LAST: tuple[Split, ...] = ("val_select", *HELD_OUT)
 """Where the last epoch is kept, whatever it is: then val_select chooses nothing, and no photo need be spent on it."""
 _SELECTION_PARTS = 8
@@ -152,6 +150,9 @@ def cross_validate(
     on_fold: Callable[[FoldResult], None] = lambda _fold: None,
 ) -> CrossValidation:
     """Trains a network a fold, anew, and judges each photo by the one that never saw its specimen.
+
+    What a fold holds out stands in val_calib and val_test, which training does not look at; where the last epoch is
+    kept, some of it is val_select.
 
     Args:
         request: What to train; its dataset's own splits do not matter, and no run folder is left behind. A teacher that

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_dataset import small_task, write_small_dataset
 
-from training.checkpoint import CheckpointMissingError
-from training.cross_validate import HELD_OUT, HELD_OUT_OF_LAST, TooFewGroupsError, cross_validate, split_folds
+from training.checkpoint import HELD_OUT, CheckpointMissingError
+from training.cross_validate import HELD_OUT_OF_LAST, TooFewGroupsError, cross_validate, split_folds
 from training.earlier_weights import NoCommonWeightsError
 from training.photo_data import label_arrays
 from training.recipe import TierSection, TierTrainingSection
