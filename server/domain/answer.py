@@ -52,6 +52,15 @@ class TierAnswer:
         answers = (self.answers.get(head_id) for head_id in task.decision_heads)
         return {each.head: each.confidence for each in answers if isinstance(each, CategoryAnswer)}
 
+    def decision_lows(self, task: Task) -> dict[str, float]:
+        """Returns the low end of the confidence's band of each decision head that has one, by its id."""
+        answers = (self.answers.get(head_id) for head_id in task.decision_heads)
+        return {
+            each.head: each.interval.lower
+            for each in answers
+            if isinstance(each, CategoryAnswer) and each.interval is not None
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RecommendationBounds:
@@ -169,20 +178,27 @@ def _label_set(sets: PredictionSets, head: Head, values: Sequence[float]) -> Lab
 
 
 def recommend(
-    confidences: Mapping[str, float], uncertainty: Uncertainty, bounds: RecommendationBounds
+    confidences: Mapping[str, float],
+    uncertainty: Uncertainty,
+    bounds: RecommendationBounds,
+    lows: Mapping[str, float] = MappingProxyType({}),
 ) -> Recommendation:
     """Says what to do with an answer: the weakest decision head speaks, and a stranger is never accepted.
+
+    A confidence that few labels vouch for may be far off: an answer is accepted only if it is likely at the low end of
+    its band, too.
 
     Args:
         confidences: By decision head id, calibrated, in [0, 1]; at least one.
         uncertainty: What the model does not know about the photo.
         bounds: The confidences that each recommendation takes.
+        lows: By decision head id, the low end of the confidence's band, where there is one.
     """
     weakest = min(confidences.values())
     if uncertainty.out_of_distribution or weakest < bounds.retake_suggested:
         return Recommendation.RETAKE_REQUIRED
     if weakest < bounds.likely:
         return Recommendation.RETAKE_SUGGESTED
-    if weakest < bounds.accept:
+    if weakest < bounds.accept or min(lows.values(), default=1.0) < bounds.likely:
         return Recommendation.LIKELY
     return Recommendation.ACCEPT

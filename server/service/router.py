@@ -148,7 +148,9 @@ class Router:
                 release=plan.release,
                 answers=tuple(best.answers[head] for head in plan.heads),
                 uncertainty=best.uncertainty,
-                recommendation=recommend(best.decision_confidences(task), best.uncertainty, self._options.bounds),
+                recommendation=recommend(
+                    best.decision_confidences(task), best.uncertainty, self._options.bounds, best.decision_lows(task)
+                ),
                 trace=trace,
                 attention=best.attention,
             )

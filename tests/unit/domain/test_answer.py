@@ -81,6 +81,20 @@ def test_the_weakest_decision_head_recommends(confidence: float, expected: Recom
     assert recommend({"kind": 0.99, "grade": confidence}, FAMILIAR, RecommendationBounds()) is expected
 
 
+@pytest.mark.parametrize(
+    ("confidence", "low", "expected"),
+    [
+        (0.97, 0.75, Recommendation.ACCEPT),
+        (0.97, 0.7499, Recommendation.LIKELY),
+        (0.65, 0.10, Recommendation.RETAKE_SUGGESTED),
+    ],
+)
+def test_an_answer_is_accepted_if_its_band_allows(confidence: float, low: float, expected: Recommendation) -> None:
+    """Few labels vouch for a confidence whose band is wide; what is not accepted anyway stays as it was."""
+    lows = {"kind": 0.98, "grade": low}
+    assert recommend({"kind": 0.99, "grade": confidence}, FAMILIAR, RecommendationBounds(), lows) is expected
+
+
 def test_a_stranger_is_never_accepted() -> None:
     """Confidence means nothing outside of the training data."""
     stranger = Uncertainty(1.0, 0.5, out_of_distribution=True)

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from router_bench import REQUEST, TIERS, Bench
 
+from server.domain.assurance import AttributesAssurance, CategoryAssurance
+from server.domain.bands import BandScope, ConfidenceBand
 from server.domain.cascade import CascadePolicy, StopReason
+from server.domain.conformal import PredictionSets
 from server.domain.errors import (
     BackendUnavailableError,
     DeadlineExpiredError,
@@ -58,6 +61,19 @@ async def test_a_sure_tier_answers_alone() -> None:
     assert not inspection.trace.degraded
     assert inspection.recommendation is Recommendation.ACCEPT
     assert bench.ids.is_own(inspection.id)
+
+
+async def test_what_few_labels_vouch_for_is_not_accepted() -> None:
+    """A sure answer whose band reaches below what is likely is likely at most; bands of other heads do not matter."""
+    plain = make_release("fast")
+    band = ConfidenceBand(BandScope.POINTWISE, 0.95, 30, knots=(0.0, 0.5), lows=(0.1, 0.4), highs=(0.6, 1.0))
+    sets = PredictionSets(0.9, class_conditional=False, thresholds=(0.2,) * 3, item_counts=(30,) * 3)
+    found = {}
+    for head, assurance in {"kind": CategoryAssurance(band, sets), "signs": AttributesAssurance((band, band))}.items():
+        tier = replace(plain.tiers[0], meaning=replace(make_meaning(), assurances={head: assurance}))
+        found[head] = await Bench(release=Release(plain.task, 1, (tier,)), fast=SURE).inspect()
+    assert found["kind"].recommendation is Recommendation.LIKELY
+    assert found["signs"].recommendation is Recommendation.ACCEPT
 
 
 async def test_an_unsure_tier_escalates() -> None:
