@@ -76,7 +76,8 @@ def judge(heads: Iterable[HeadMetrics], least: LeastScores, *, few_labels: bool 
     gates += [_mcc_gate(head, by_id.get(head), limit) for head, limit in least.mccs.items()]
     for head in by_id.values():
         if head.whole.specimen_count < LEAST_ITEMS:
-            gates.append(_too_few(head.whole, accepted=few_labels))
+            name = f"{head.whole.question} confidence"
+            gates.append(_too_few(name, head.whole.specimen_count, accepted=few_labels))
             continue
         gates += [_error_gate(head.whole), _gap_gate(head.whole)]
         gates += [_error_gate(each, slack=ATTRIBUTE_SLACK) for each in head.attributes.values()]
@@ -107,8 +108,7 @@ def judge_release(
         measured = tuple(own)
         specimens = min((each.whole.specimen_count for each in measured), default=0)
         if specimens < LEAST_ITEMS:
-            finding = f"insufficient labels: {specimens} independent items of {LEAST_ITEMS}; nothing is promised"
-            gates.append(Gate(f"{tier}: confidence by itself", finding, passed=True))
+            gates.append(_too_few(f"{tier}: confidence by itself", specimens, accepted=True))
         else:
             judged = (*judge(measured, LeastScores()), *judge_assurances(assurances))
             gates += [replace(gate, name=f"{tier}: {gate.name}") for gate in judged]
@@ -177,10 +177,9 @@ def _mcc_gate(head: str, metrics: HeadMetrics | None, least: float) -> Gate:
     return Gate(name, f"{found:.3f} of {metrics.whole.photo_count} photos", passed=found >= least)
 
 
-def _too_few(question: QuestionMetrics, *, accepted: bool) -> Gate:
-    seen = f"insufficient labels: {question.specimen_count} independent items of {LEAST_ITEMS}"
-    promise = "; nothing is promised" if accepted else ""
-    return Gate(f"{question.question} confidence", f"{seen}{promise}", passed=accepted)
+def _too_few(name: str, specimens: int, *, accepted: bool) -> Gate:
+    seen = f"insufficient labels: {specimens} independent items of {LEAST_ITEMS}"
+    return Gate(name, f"{seen}; nothing is promised" if accepted else seen, passed=accepted)
 
 
 def _error_gate(question: QuestionMetrics, *, slack: float = 0.0) -> Gate:

@@ -30,8 +30,7 @@ class ThawingDevicesError(TrainingError):
 def mixes_precision(recipe: TrainingSection, *, has_gpu: bool = False) -> bool:
     """Returns whether the recipe's mixed precision is used here.
 
-    A CPU without a unit that multiplies matrices of bfloat16 (AMX) loses more by converting than it gains: there a
-    step of RegNetX-004 at 128 px took 1.2 times as long.
+    A CPU without a unit that multiplies matrices of bfloat16 (AMX) loses more by converting than it gains.
 
     Args:
         recipe: Asks for it, or not.

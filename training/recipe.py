@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from server.domain.framing import Framing
 from training.places import SamplingSection
-from training.symmetry import FourViews
 
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""
@@ -20,6 +19,9 @@ STRIDE = 32
 
 Views = Literal[1, 2, 4, 8]
 """How many symmetries of the square a photo is seen in."""
+
+FourViews = Literal["turns", "flips"]
+"""Which symmetries four views are."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

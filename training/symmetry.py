@@ -1,8 +1,10 @@
 """The eight symmetries of a square: quarter turns, and each of them mirrored."""
 
-from typing import Final, Literal
+from typing import Final
 
 from torch import Tensor
+
+from training.recipe import FourViews
 
 _QUARTER_TURNS = 4
 SYMMETRIES: Final = 2 * _QUARTER_TURNS
@@ -13,9 +15,6 @@ FLIPS: Final = (0, 4, 6, 2)
 """As it is; left and right; up and down; both: what was long stays long."""
 MIRROR: Final = (0, 4)
 NONE: Final = (0,)
-
-FourViews = Literal["turns", "flips"]
-"""Which symmetries four views are."""
 
 
 def symmetries_of(views: int, four_views: FourViews) -> tuple[int, ...]:

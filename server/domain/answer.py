@@ -1,7 +1,7 @@
 """Makes answers of raw engine outputs: calibrated, ranked, and with a recommendation."""
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -49,17 +49,15 @@ class TierAnswer:
 
     def decision_confidences(self, task: Task) -> dict[str, float]:
         """Returns the confidence of each decision head that was asked for, by its id."""
-        answers = (self.answers.get(head_id) for head_id in task.decision_heads)
-        return {each.head: each.confidence for each in answers if isinstance(each, CategoryAnswer)}
+        return {each.head: each.confidence for each in self._decisions(task)}
 
     def decision_lows(self, task: Task) -> dict[str, float]:
         """Returns the low end of the confidence's band of each decision head that has one, by its id."""
+        return {each.head: each.interval.lower for each in self._decisions(task) if each.interval is not None}
+
+    def _decisions(self, task: Task) -> Iterator[CategoryAnswer]:
         answers = (self.answers.get(head_id) for head_id in task.decision_heads)
-        return {
-            each.head: each.interval.lower
-            for each in answers
-            if isinstance(each, CategoryAnswer) and each.interval is not None
-        }
+        return (each for each in answers if isinstance(each, CategoryAnswer))
 
 
 @dataclass(frozen=True, slots=True)
