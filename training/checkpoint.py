@@ -114,6 +114,8 @@ class Checkpoint(_Part):
         created_utc: ISO 8601.
         duration_s: Of the whole run, in seconds.
         trained_share: Of the network's weights, how many were trained, those of adapters counted too; None if unknown.
+        precision: In which it was trained, as Lightning names it: `bf16-mixed` only if the recipe asks for mixed
+            precision and the machine gains by it, else `32-true`; None if unknown.
         earlier: By the recipe's field that asks for it, `start_from` or `teacher`, the run that had a part in it.
     """
 
@@ -138,6 +140,7 @@ class Checkpoint(_Part):
     created_utc: str
     duration_s: float
     trained_share: float | None = None
+    precision: str | None = None
     earlier: dict[str, EarlierRun] = {}
 
 

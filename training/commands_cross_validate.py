@@ -63,7 +63,8 @@ def cross_validate_command(
 def _table(result: CrossValidation, *, title: str) -> Table:
     table = Table("", "trained on", "judged", "accuracy", *(f"AUROC {each}" for each in result.aurocs()), title=title)
     for fold in result.folds:
-        table.add_row(f"fold {fold.number}", str(fold.trained_on), str(fold.judged), f"{fold.accuracy:.1%}")
+        ranked = (f"{each:.3f}" for each in fold.aurocs.values())
+        table.add_row(f"fold {fold.number}", str(fold.trained_on), str(fold.judged), f"{fold.accuracy:.1%}", *ranked)
     accuracy = result.accuracy()
     table.add_row(
         "all",

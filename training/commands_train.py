@@ -122,7 +122,8 @@ def _show_run(console: Console, result: RunResult, request: RunRequest, *, dry_r
     for name, value in sorted(checkpoint.metrics.items()):
         table.add_row(name, f"{value:.4f}")
     console.print(table)
-    console.print(f"{checkpoint.duration_s:.0f} s in all{_share(checkpoint.trained_share)}.")
+    precision = f", {checkpoint.precision}" if checkpoint.precision else ""
+    console.print(f"{checkpoint.duration_s:.0f} s in all{precision}{_share(checkpoint.trained_share)}.")
     if dry_run:
         callbacks = Table("callback", "what it does", title="The loop, in its order")
         for name, purpose in result.callbacks.items():

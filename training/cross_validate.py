@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from server.domain.task import Head, HeadKind, Task
@@ -51,6 +52,7 @@ class FoldResult:
         trained_on: Photos.
         judged: Photos.
         accuracy: On them, in [0, 1].
+        aurocs: By label, on them, as `CrossValidation.aurocs` has them of all folds; NaN where no photo differs.
         duration_s: Of all that it took.
     """
 
@@ -58,6 +60,7 @@ class FoldResult:
     trained_on: int
     judged: int
     accuracy: float
+    aurocs: dict[str, float]
     duration_s: float
 
 
@@ -100,11 +103,9 @@ class CrossValidation:
         Of two labels only the second is told: the first has the same figure. All folds are ranked together, so that a
         fold whose chances are all higher costs something.
         """
-        told = self.head.labels[1:] if len(self.head.labels) == 2 else self.head.labels  # noqa: PLR2004
-        places = [self.head.labels.index(label) for label in told]
         return {
             self.head.labels[place]: auroc(self.chances[:, place], self.labels == place, self.groups)
-            for place in places
+            for place in _told_places(self.head)
         }
 
 
@@ -186,13 +187,41 @@ def cross_validate(
             fold = replace(alone, data_folder=Path(passing), runs_folder=Path(passing) / "runs")
             _judge(fold, task, head, chances, splits, judged_in)
         held_out = np.array([each in judged_in for each in splits])
-        right = chances[held_out].argmax(axis=1) == labels[held_out]
         result = FoldResult(
-            number, splits.count("train"), int(held_out.sum()), float(right.mean()), time.monotonic() - started
+            number,
+            splits.count("train"),
+            int(held_out.sum()),
+            float((chances[held_out].argmax(axis=1) == labels[held_out]).mean()),
+            fold_aurocs(head, chances[held_out], labels[held_out]),
+            time.monotonic() - started,
         )
         finished.append(result)
         on_fold(result)
     return CrossValidation(head, tuple(finished), tuple(records), labels, chances)
+
+
+def _told_places(head: Head) -> tuple[int, ...]:
+    """Returns the places of the labels whose ranking is told: of two only the second, else all."""
+    return tuple(range(len(head.labels)))[1 if len(head.labels) == 2 else 0 :]  # noqa: PLR2004
+
+
+def fold_aurocs(head: Head, chances: FloatArray, labels: IndexArray) -> dict[str, float]:
+    """Returns, by label, how well its chances rank the photos of one fold.
+
+    Args:
+        head: Of two labels only the second is told.
+        chances: [photo_count, label_count] floating.
+        labels: [photo_count] int64.
+
+    Returns:
+        AUROCs in [0, 1]; NaN if all photos have a label, or none.
+    """
+    return {
+        head.labels[place]: float(roc_auc_score(labels == place, chances[:, place]))
+        if 0 < (labels == place).sum() < len(labels)
+        else np.nan
+        for place in _told_places(head)
+    }
 
 
 def _without_knowledge(request: RunRequest) -> RunRequest:

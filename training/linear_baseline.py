@@ -23,6 +23,8 @@ _TEST_SHARE = 0.25
 _FOLDS = 3
 _RIDGE_PENALTIES = (1e2, 1e3, 1e4, 3e4, 1e5)
 _LOGISTIC_COSTS = (1e-5, 1e-4, 1e-3)
+_MOST_STEPS = 1_000
+"""Of the logistic regression's solver: enough for it to end by itself."""
 
 Floats = NDArray[np.float32]
 Answers = NDArray[np.int64]
@@ -102,7 +104,7 @@ def logistic_predictions(
 
 
 def _logistic(cost: float, class_weight: Literal["balanced"] | None) -> LogisticRegression:
-    return LogisticRegression(C=cost, max_iter=150, class_weight=class_weight)
+    return LogisticRegression(C=cost, max_iter=_MOST_STEPS, class_weight=class_weight)
 
 
 def _ridge(penalty: float, targets: Floats, *, rows: NDArray[np.int64], sample: LinearSample) -> Ridge:

@@ -61,6 +61,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         recipe=told.training,
         duration_s=told.duration_s + time.monotonic() - started,
         trained_share=told.trained_share,
+        precision=told.precision,
         earlier=told.earlier,
     )
     return RunResult(folder, checkpoint, {})

@@ -82,6 +82,7 @@ def write_checkpoint(
     recipe: TrainingSection,
     duration_s: float,
     trained_share: float | None = None,
+    precision: str | None = None,
     earlier: Mapping[str, EarlierRun],
 ) -> Checkpoint:
     """Writes all files of a checkpoint, and seals it."""
@@ -106,6 +107,7 @@ def write_checkpoint(
         "command": request.command,
         "duration_s": round(duration_s, 1),
         "trained_share": trained_share,
+        "precision": precision,
         "earlier": dict(earlier),
     }
     return seal(folder, facts)

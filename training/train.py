@@ -362,6 +362,7 @@ def _seal(
         recipe=recipe,
         duration_s=spent_s(state),
         trained_share=trained.share,
+        precision=loop.trainer.precision,
         earlier=earlier,
     )
     shutil.rmtree(unfinished)

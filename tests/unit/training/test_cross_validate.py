@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from small_dataset import small_task, write_small_dataset
 
+from server.domain.task import Head, HeadKind
 from training.checkpoint import HELD_OUT, CheckpointMissingError
-from training.cross_validate import HELD_OUT_OF_LAST, TooFewGroupsError, cross_validate, split_folds
+from training.cross_validate import HELD_OUT_OF_LAST, TooFewGroupsError, cross_validate, fold_aurocs, split_folds
 from training.earlier_weights import NoCommonWeightsError
 from training.photo_data import label_arrays
 from training.recipe import TierSection, TierTrainingSection
@@ -60,7 +61,22 @@ def test_every_photo_is_judged(tmp_path: Path, kept_epoch: str) -> None:
     assert result.accuracy().value == pytest.approx(weighted)
     assert result.accuracy().low <= result.accuracy().value <= result.accuracy().high
     assert set(result.aurocs()) == set(head.labels)
+    assert all(set(fold.aurocs) == set(head.labels) for fold in result.folds)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_fold_is_ranked_by_itself() -> None:
+    """A label that no photo of the fold has cannot be ranked; of two labels only the second is told."""
+    head = small_task().to_domain().head("product_type")
+    chances = np.full((4, len(head.labels)), 0.1)
+    chances[:, 0] = [0.9, 0.8, 0.2, 0.3]
+    chances[:, 1] = [0.2, 0.1, 0.1, 0.3]
+    ranked = fold_aurocs(head, chances, np.array([0, 0, 1, 1]))
+    assert ranked[head.labels[0]] == 1
+    assert ranked[head.labels[1]] == pytest.approx(0.625)
+    assert np.isnan(ranked[head.labels[2]])
+    two = Head(id="surface", title="Surface", kind=HeadKind.CATEGORY, labels=("good", "defect"))
+    assert fold_aurocs(two, np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])) == {"defect": 1}
 
 
 def test_too_few_specimens_are_told_before_training(tmp_path: Path) -> None:
