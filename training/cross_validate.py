@@ -52,7 +52,7 @@ class FoldResult:
         trained_on: Photos.
         judged: Photos.
         accuracy: On them, in [0, 1].
-        aurocs: By label, on them, as `CrossValidation.aurocs` has them of all folds; NaN where no photo differs.
+        aurocs: By label, on them, see `fold_aurocs`.
         duration_s: Of all that it took.
     """
 
@@ -202,7 +202,8 @@ def cross_validate(
 
 def _told_places(head: Head) -> tuple[int, ...]:
     """Returns the places of the labels whose ranking is told: of two only the second, else all."""
-    return tuple(range(len(head.labels)))[1 if len(head.labels) == 2 else 0 :]  # noqa: PLR2004
+    count = len(head.labels)
+    return tuple(range(1 if count == 2 else 0, count))  # noqa: PLR2004
 
 
 def fold_aurocs(head: Head, chances: FloatArray, labels: IndexArray) -> dict[str, float]:
