@@ -64,9 +64,10 @@ def test_a_release_waits_for_every_tier_and_every_tier_for_its_audit(pipeline: P
     graph = Repo(str(pipeline)).index.graph
     after = {stage.name: {each.name for each in graph.successors(stage)} for stage in graph}
     assert after["audit@cannabis"] == {"render@cannabis"}
-    assert after["train@cannabis-full"] == {"render@cannabis", "audit@cannabis"}
-    assert "train@cannabis-full" in after["train@cannabis-medium"]
-    assert "train@cannabis-full" in after["train@cannabis-fast"]
+    assert after["train@cannabis-fast"] == {"render@cannabis", "audit@cannabis"}
+    assert "train@cannabis-fast" in after["train@cannabis-medium"]
+    assert "train@cannabis-medium" in after["train@cannabis-full"]
+    assert "train@crop_health-full" in after["train@crop_health-fast"]
     assert "train@cannabis-fast" in after["evaluate@cannabis-fast"]
     tiers = {f"train@cannabis-{each}" for each in ("fast", "medium", "full")}
     assert tiers < after["build@cannabis"]
@@ -75,7 +76,7 @@ def test_a_release_waits_for_every_tier_and_every_tier_for_its_audit(pipeline: P
 def test_every_task_and_tier_is_in_the_pipeline(repository_root: Path) -> None:
     """What can be rendered is trained, evaluated and built, but for what only others begin with.
 
-    A tier with a teacher comes after it.
+    A tier comes after the one that teaches it, or whose weights it begins with.
     """
     variables = yaml.safe_load((repository_root / "dvc.yaml").read_text("utf-8"))["vars"][0]
     told = {(each["task"], each["tier"]): each["after"] for each in variables["tiers"].values()}
@@ -86,8 +87,9 @@ def test_every_task_and_tier_is_in_the_pipeline(repository_root: Path) -> None:
     assert set(variables["tasks"]) == set(files)
     assert set(told) == {(task, tier) for task, file in files.items() for tier in file["tiers"]}
     for (task, tier), after in told.items():
-        teacher = files[task]["tiers"][tier].get("training", {}).get("teacher")
-        assert after == (f"reports/{task}/runs/{teacher}.json" if teacher else f"reports/{task}/DATASET_AUDIT.json")
+        recipe = files[task]["tiers"][tier].get("training", {})
+        needed = recipe.get("teacher", recipe.get("start_from", "").removeprefix(f"{task}/"))
+        assert after == (f"reports/{task}/runs/{needed}.json" if needed else f"reports/{task}/DATASET_AUDIT.json")
 
 
 def test_a_dry_run_works_offline_and_without_a_remote(pipeline: Path) -> None:
