@@ -7,33 +7,17 @@ so that what is exported is what was trained.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from training.errors import TrainingError
+from training.backbone import create_backbone, normalisation_of
 from training.recipe import STRIDE, NetworkSection
 from training.symmetry import symmetries_of, turned, turned_back
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 _STATISTICS = 3
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = 1e-6
-
-
-class UnknownBackboneError(TrainingError):
-    """timm has no network of this name."""
-
-    def __init__(self, backbone: str) -> None:
-        """Names it, and a few that are near."""
-        alike = timm.list_models(f"*{backbone.partition('_')[0]}*")[:5]
-        hint = f" Perhaps: {', '.join(alike)}." if alike else ""
-        super().__init__(
-            f"timm has no network {backbone!r}.", cure=f"Name one that timm.list_models() lists as backbone.{hint}"
-        )
-        self.backbone = backbone
 
 
 class HeadShape(NamedTuple):
@@ -209,7 +193,7 @@ class InspectionNetwork(nn.Module):
         self.section = section
         self.views = section.views
         self.backbone = create_backbone(section)
-        mean, std = _normalisation(section, self.backbone)
+        mean, std = normalisation_of(section, self.backbone)
         self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
         width = section.feature_width
@@ -275,32 +259,6 @@ def shrunk_side(given_px: int, section: NetworkSection) -> int:
     if given_px == section.input_size_px:
         return section.seen_size_px
     return max(STRIDE, round(given_px * section.seen_size_px / section.input_size_px / STRIDE) * STRIDE)
-
-
-def create_backbone(section: NetworkSection) -> nn.Module:
-    """Returns timm's network, which answers with its last two feature maps.
-
-    A transformer is built for one size of photos; it is told the served one, and that training may also show others.
-
-    Raises:
-        UnknownBackboneError: timm has no such network.
-    """
-    if not timm.is_model(section.backbone):
-        raise UnknownBackboneError(section.backbone)
-    options: dict[str, Any] = {"pretrained": section.pretrained, "features_only": True, "out_indices": (-2, -1)}
-    told = timm.get_pretrained_cfg(section.backbone)
-    if told is not None and told.fixed_input_size:
-        # timm would leave some of these with their channels last.
-        options |= {"img_size": section.seen_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
-    backbone: nn.Module = timm.create_model(section.backbone, **options)
-    return backbone
-
-
-def _normalisation(section: NetworkSection, backbone: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-    if section.normalisation == "imagenet":
-        return _IMAGENET_MEAN, _IMAGENET_STD
-    told = cast("Any", backbone).pretrained_cfg
-    return told["mean"], told["std"]
 
 
 class ServedNetwork(nn.Module):

@@ -1,5 +1,6 @@
 """Backbones of all kinds: those that give maps and those that give tokens build, learn and export."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import torch
 from small_dataset import small_task
 
+from training.backbone import UnknownBackboneError
 from training.checkpoint import build_network, save_program
 from training.loss import MultiHeadLoss
-from training.model import InspectionNetwork, ServedNetwork, UnknownBackboneError
+from training.model import InspectionNetwork, ServedNetwork
 from training.recipe import LossSection, NetworkSection
 from training.task_file import TASKS_FOLDER, load_task_file
 
@@ -104,6 +106,29 @@ def test_backbones_of_tokens_give_maps(backbone: str, grid: int) -> None:
     with torch.no_grad():
         assert trained(photos(2, 64)).attention.shape == (2, grid, grid)
         assert trained(photos(2, 32)).attention.shape == (2, grid // 2, grid // 2)
+
+
+def test_no_attention_is_left_denormal() -> None:
+    """What a shifted window hides has no weight at all, in training and in a copy: denormal weights cost time."""
+    seen: list[torch.Tensor] = []
+
+    def look(
+        _block: torch.nn.Module, _inputs: tuple[torch.Tensor, ...], options: dict[str, torch.Tensor | None]
+    ) -> None:
+        mask = options["mask"]
+        if mask is not None:
+            seen.append(mask.exp())
+
+    trained = copy.deepcopy(network("swin_tiny_patch4_window7_224", 224)).eval()
+    for name, module in trained.named_modules():
+        if name.endswith(".attn"):
+            module.register_forward_pre_hook(look, with_kwargs=True)
+    with torch.no_grad():
+        trained(photos(1, 224))
+    # The last stage is one window wide, and shifts none.
+    assert len(seen) == 5
+    for weights in seen:
+        assert set(weights.unique().tolist()) == {0.0, 1.0}
 
 
 def test_what_is_trained_is_what_is_traced(tmp_path: Path) -> None:
