@@ -20,10 +20,10 @@ from scipy.stats import spearmanr
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out, read_range_photos
-from build_engines.compilers import COMPILERS, Compiler, Images
+from build_engines.compilers import COMPILERS, Compiler
 from build_engines.errors import ParityError, PrecisionError
 from build_engines.export import PARITY_PHOTOS, read_exported
-from build_engines.parity import Outputs, check_parity, in_batches, load_images, onnx_runner
+from build_engines.parity import Images, Outputs, check_parity, in_batches, load_images, onnx_runner
 from build_engines.plan import TierPlan
 from build_engines.share import share_of
 from build_engines.step_record import StepRecord

@@ -1,30 +1,28 @@
 """What makes engines for the CPU: one file into another, at one precision."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-Images = npt.NDArray[np.uint8]
-"""[photo_count, size, size, 3] uint8. RGB."""
+from build_engines.parity import Images
+from build_engines.rounding import (
+    PRODUCT,
+    factors_of_tokens,
+    float_nodes,
+    rounded_kinds,
+    with_fused_products,
+    with_right_mean,
+)
 
 _KERNEL_DIMENSIONS = 4
 """Of the weights of a convolution."""
-
-_CONVOLUTION, _PRODUCT = "Conv", "MatMul"
-_BACKBONE = "network.backbone."
-"""How the names of a served network's weights begin that belong to its backbone."""
-
-_HIDDEN_WEIGHT = re.compile(r"network\.heads\.\w+\.hidden\.0\.weight")
-"""Of the layer of a head that takes the embedding."""
 
 
 class Compiler(Protocol):
@@ -123,7 +121,7 @@ class EightBits:
     needs_ranges: bool = True
 
     def compile(self, exported: Path, engine: Path, images: Images) -> None:
-        """Quantises the simplified graph with explicit Q and DQ nodes."""
+        """Quantises the simplified graph with explicit Q and DQ nodes; products of tokens become one node each."""
         simple = engine.with_suffix(".simple.onnx")
         FullPrecision().compile(exported, simple, images)
         model = onnx.load(simple)
@@ -140,86 +138,10 @@ class EightBits:
             weight_type=QuantType.QInt8,
             nodes_to_exclude=float_nodes(model),
             # Nobody behind a product would compute with its rounded result: it stays as it is, which is also faster.
-            extra_options={"OpTypesToExcludeOutputQuantization": [_PRODUCT]},
+            extra_options={"OpTypesToExcludeOutputQuantization": [PRODUCT]},
         )
-        _save(with_right_mean(onnx.load(engine), model, images), engine)
+        _save(with_fused_products(with_right_mean(onnx.load(engine), model, images)), engine)
         simple.unlink()
-
-
-def rounded_kinds(model: onnx.ModelProto) -> list[str]:
-    """Returns the kinds of nodes that INT8 rounds.
-
-    The sums of a network of tokens carry all that later layers read: they stay in float32.
-
-    Args:
-        model: Of an exported `training.model.ServedNetwork`.
-    """
-    return [_CONVOLUTION, _PRODUCT] if factors_of_tokens(model) else [_CONVOLUTION, "Add", "Relu"]
-
-
-def factors_of_tokens(model: onnx.ModelProto) -> set[str]:
-    """Returns the names of the weights with which the backbone multiplies its tokens; none if it has no tokens."""
-    outside = set(float_nodes(model))
-    weights = {each.name for each in model.graph.initializer}
-    products = (node for node in model.graph.node if node.op_type == _PRODUCT and node.name not in outside)
-    return {name for node in products for name in node.input if name in weights}
-
-
-def float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Returns the names of the nodes that INT8 leaves alone.
-
-    They are the first convolution, all behind the backbone, and products of two computed factors, as of queries with
-    keys.
-
-    Args:
-        model: Of an exported `training.model.ServedNetwork`; its nodes are in topological order.
-    """
-    behind: set[str] = set()
-    weights = {each.name for each in model.graph.initializer}
-    first, *_ = (node.name for node in model.graph.node if node.op_type == _CONVOLUTION)
-    names = [first]
-    for node in model.graph.node:
-        is_of_neck = node.op_type == _CONVOLUTION and not node.input[1].startswith(_BACKBONE)
-        if is_of_neck or behind.intersection(node.input):
-            behind.update(node.output)
-            names.append(node.name)
-        elif node.op_type == _PRODUCT and not weights.intersection(node.input):
-            names.append(node.name)
-    return names
-
-
-def with_right_mean(rounded: onnx.ModelProto, exact: onnx.ModelProto, images: Images) -> onnx.ModelProto:
-    """Shifts the embedding, which all heads take, so that it has the mean of the exact one.
-
-    Args:
-        rounded: Changed in place.
-        exact: The same network, but for its rounding.
-        images: Over which means are taken.
-    """
-    name = next(node.input[0] for node in rounded.graph.node if _HIDDEN_WEIGHT.fullmatch("".join(node.input[1:2])))
-    lost = _mean(exact, name, images) - _mean(rounded, name, images)
-    shift, shifted = f"{name}/shift", f"{name}/shifted"
-    for node in rounded.graph.node:
-        node.input[:] = [shifted if each == name else each for each in node.input]
-    rounded.graph.initializer.append(numpy_helper.from_array(lost, shift))
-    nodes = list(rounded.graph.node)
-    place = next(place for place, node in enumerate(nodes) if name in node.output)
-    nodes.insert(place + 1, helper.make_node("Add", [name, shift], [shifted], name=shifted))
-    del rounded.graph.node[:]
-    rounded.graph.node.extend(nodes)
-    return rounded
-
-
-def _mean(model: onnx.ModelProto, name: str, images: Images) -> npt.NDArray[np.float32]:
-    """Returns [width] float32: the mean over photos of a tensor [batch, width]."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    del watched.graph.output[:]
-    watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    seen = [session.run([name], {"image": image[np.newaxis]})[0] for image in images]
-    mean: npt.NDArray[np.float32] = np.concatenate(seen).mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean
 
 
 # onnxruntime has no types.

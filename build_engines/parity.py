@@ -13,12 +13,15 @@ from server.imaging import prepare
 
 _BATCH = 16
 
+Images = npt.NDArray[np.uint8]
+"""[photo_count, size, size, 3] uint8. RGB."""
+
 Outputs = Mapping[str, npt.NDArray[np.float32]]
-Runner = Callable[[npt.NDArray[np.uint8]], Outputs]
-"""Runs a model on [batch, size, size, 3] uint8 photos; outputs by name, the batch first."""
+Runner = Callable[[Images], Outputs]
+"""Runs a model on photos; outputs by name, the batch first."""
 
 
-def load_images(paths: Sequence[Path], *, size_px: int, framing: Framing) -> npt.NDArray[np.uint8]:
+def load_images(paths: Sequence[Path], *, size_px: int, framing: Framing) -> Images:
     """Returns [photo_count, size_px, size_px, 3] uint8, prepared as in serving."""
     return np.stack([prepare(path.read_bytes(), size_px=size_px, framing=framing) for path in paths])
 
@@ -28,13 +31,13 @@ def onnx_runner(path: Path) -> Runner:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
 
-    def run(images: npt.NDArray[np.uint8]) -> Outputs:
+    def run(images: Images) -> Outputs:
         return dict(zip(names, session.run(names, {"image": images}), strict=True))
 
     return run
 
 
-def in_batches(run: Runner, images: npt.NDArray[np.uint8]) -> Outputs:
+def in_batches(run: Runner, images: Images) -> Outputs:
     """Runs a model on many photos, a few at a time: a whole split at once would not fit into memory.
 
     Args:
@@ -46,7 +49,7 @@ def in_batches(run: Runner, images: npt.NDArray[np.uint8]) -> Outputs:
 
 
 def check_parity(
-    step: str, *, reference: Runner, converted: Runner, images: npt.NDArray[np.uint8], tolerance: float
+    step: str, *, reference: Runner, converted: Runner, images: Images, tolerance: float
 ) -> dict[str, float]:
     """Compares two models, photo by photo and in one batch: a batch size that was frozen in is found too.
 

@@ -14,8 +14,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from build_engines.compilers import COMPILERS, Images
-from build_engines.parity import onnx_runner
+from build_engines.compilers import COMPILERS
+from build_engines.export import to_onnx
+from build_engines.parity import Images, onnx_runner
 from training.checkpoint import build_network, save_program
 from training.model import ServedNetwork
 from training.task_file import load_task_file
@@ -34,16 +35,7 @@ def exported(path: Path) -> int:
     section = task.tier("full").production.model_copy(update={"pretrained": False})
     network = build_network(section, task.to_domain()).eval()
     save_program(network, path.with_suffix(".pt2"))
-    converted = torch.onnx.export(
-        torch.export.load(path.with_suffix(".pt2")),
-        input_names=["image"],
-        output_names=list(ServedNetwork(network).output_names),
-        opset_version=18,
-        dynamo=True,
-        verbose=False,
-    )
-    assert converted is not None
-    onnx.save(converted.model_proto, path)
+    onnx.save(to_onnx(torch.export.load(path.with_suffix(".pt2")), ServedNetwork(network).output_names), path)
     return section.input_size_px
 
 

@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from small_build import outputs_without_triton
 from small_dataset import SIZE_PX
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
 from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, choose, losses_of, some_photos
-from build_engines.compilers import EightBits, FullPrecision, _mean, float_nodes, rounded_kinds
+from build_engines.compilers import EightBits, FullPrecision
 from build_engines.errors import PrecisionError
 from build_engines.export import export
 from build_engines.plan import TierPlan
+from build_engines.rounding import _mean, float_nodes, rounded_kinds, with_fused_products
 
 PLAIN = Candidate("fp32", 100, 10.0, {}, {}, {}, "")
 
@@ -120,3 +122,51 @@ def test_rounding_leaves_the_mean_of_the_embedding(plan: TierPlan, tmp_path: Pat
     before, after = (_mean(rounded, name, images) - wanted for name in (shifted.input[0], shifted.output[0]))
     assert np.abs(after).max() < 1e-5 < np.abs(before).max()
     assert all(shifted.input[0] not in node.input for node in rounded.graph.node if node != shifted)
+
+
+def test_a_bias_is_added_within_its_product() -> None:
+    """One node for each product of rounded factors; a sum that others also read stays; the answers are the same."""
+    rng = np.random.default_rng(0)
+    values = {
+        "scale": np.float32(0.02),
+        "zero": np.uint8(128),
+        "weight": rng.integers(-60, 60, (6, 4)).astype(np.int8),
+        "scales": rng.uniform(0.01, 0.03, 4).astype(np.float32),
+        "zeros": np.zeros(4, np.int8),
+        "bias": rng.normal(size=4).astype(np.float32),
+        "rows": rng.normal(size=(3, 4)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["given", "scale", "zero"], ["rounded"]),
+        helper.make_node("DequantizeLinear", ["rounded", "scale", "zero"], ["tokens"]),
+        helper.make_node("DequantizeLinear", ["weight", "scales", "zeros"], ["factor"], axis=1),
+        helper.make_node("MatMul", ["tokens", "factor"], ["product"], name="first"),
+        helper.make_node("Add", ["bias", "product"], ["biased"]),
+        helper.make_node("MatMul", ["tokens", "factor"], ["shared"], name="second"),
+        helper.make_node("Add", ["shared", "bias"], ["once"]),
+        helper.make_node("Add", ["shared", "once"], ["twice"]),
+        helper.make_node("MatMul", ["tokens", "factor"], ["bare"], name="third"),
+        helper.make_node("Add", ["bare", "rows"], ["placed"]),
+    ]
+    names = ("biased", "twice", "placed")
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("given", TensorProto.FLOAT, (3, 6))],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, (3, 4)) for name in names],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+    def answers() -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        found: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = session.run(
+            names, {"given": np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32)}
+        )
+        return found
+
+    before = answers()
+    kinds = [node.op_type for node in with_fused_products(model).graph.node]
+    assert kinds == ["QuantizeLinear", *["MatMulIntegerToFloat"] * 2, "Add", "Add", "MatMulIntegerToFloat", "Add"]
+    for found, wanted in zip(answers(), before, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

@@ -4,11 +4,13 @@ import copy
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from small_dataset import small_task
 
+from build_engines.export import to_onnx
 from training.backbone import UnknownBackboneError
 from training.checkpoint import build_network, save_program
 from training.loss import MultiHeadLoss
@@ -75,16 +77,7 @@ def exported(trained: InspectionNetwork, folder: Path) -> dict[str, np.ndarray[t
     """Traces, converts to ONNX as the builder does, and returns what onnxruntime answers to three photos."""
     save_program(trained, folder / "program.pt2")
     names = list(ServedNetwork(trained).output_names)
-    converted = torch.onnx.export(
-        torch.export.load(folder / "program.pt2"),
-        input_names=["image"],
-        output_names=names,
-        opset_version=18,
-        dynamo=True,
-        verbose=False,
-    )
-    assert converted is not None
-    converted.save(folder / "model.onnx")
+    onnx.save(to_onnx(torch.export.load(folder / "program.pt2"), names), folder / "model.onnx")
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     image = photos(3, trained.section.input_size_px).numpy()
     return dict(zip(names, session.run(names, {"image": image}), strict=True))
