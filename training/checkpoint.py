@@ -41,6 +41,7 @@ RANGE_PHOTOS = 256
 
 _VERSIONED = ("lightning", "numpy", "peft", "pillow", "timm", "torch", "torchvision")
 _EXPORT_BATCH = 2
+_DENSITY = "density."
 
 
 class CheckpointMissingError(TrainingError):
@@ -49,6 +50,18 @@ class CheckpointMissingError(TrainingError):
     def __init__(self, folder: Path, *, command: str) -> None:
         """Keeps where it was looked for."""
         super().__init__(f"{folder} holds no finished run.", cure=f"Run: {command}")
+        self.folder = folder
+
+
+class StaleDensityError(TrainingError):
+    """A checkpoint's feature density is over other features than networks of this version have."""
+
+    def __init__(self, folder: Path, *, task_id: str, tier: str) -> None:
+        """Keeps the checkpoint."""
+        super().__init__(
+            f"The feature density of {folder} is over features that networks no longer describe photos by.",
+            cure=f"Fit it anew, all other weights stay: loupe-train refit {task_id} --tier {tier}",
+        )
         self.folder = folder
 
 
@@ -252,16 +265,25 @@ def build_network(section: NetworkSection, task: Task) -> InspectionNetwork:
     return network.to(memory_format=torch.channels_last)
 
 
-def load_network(folder: Path, task: Task) -> InspectionNetwork:
+def load_network(folder: Path, task: Task, *, with_density: bool = True) -> InspectionNetwork:
     """Builds the network of a checkpoint, with its weights, ready to evaluate.
 
     Args:
         folder: The checkpoint.
         task: The taxonomy that it was trained for.
+        with_density: Also takes its feature density; without, it is still to be fitted.
+
+    Raises:
+        StaleDensityError: The density was fitted on features that networks of this version do not have.
     """
-    section = read_checkpoint(folder).network.model_copy(update={"pretrained": False})
-    network = build_network(section, task)
-    network.load_state_dict(load_file(folder / WEIGHTS_NAME))
+    checkpoint, weights = read_checkpoint(folder), load_file(folder / WEIGHTS_NAME)
+    network = build_network(checkpoint.network.model_copy(update={"pretrained": False}), task)
+    own = {f"{_DENSITY}{name}": value for name, value in network.density.state_dict().items()}
+    if not with_density:
+        weights |= own
+    if any(weights[name].shape != value.shape for name, value in own.items()):
+        raise StaleDensityError(folder, task_id=checkpoint.task_id, tier=checkpoint.tier)
+    network.load_state_dict(weights)
     return network.eval()
 
 

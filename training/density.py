@@ -1,26 +1,26 @@
-"""Fits the feature density on a trained network's embeddings: class means, one shared covariance, and its whitening."""
+"""Fits the feature density on what training photos look like: class means, one shared covariance, and its whitening."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.covariance import ledoit_wolf
 
 from training.errors import TrainingError
 from training.model import FeatureDensity
 
-_SHRINKAGE = 1e-3
+LEAST_PHOTOS = 20
 
 
 class DensityDataError(TrainingError):
-    """The embeddings do not suffice to fit a density."""
+    """There are too few photos to fit a density on."""
 
-    def __init__(self, *, photo_count: int, feature_width: int) -> None:
-        """Keeps both counts."""
+    def __init__(self, *, photo_count: int) -> None:
+        """Keeps their count."""
         super().__init__(
-            f"A density over {feature_width} features cannot be fitted on {photo_count} labelled photos.",
-            cure=f"Give at least {2 * feature_width} training photos that have labels of every decision head.",
+            f"A density of features cannot be fitted on {photo_count} labelled photos.",
+            cure=f"Give at least {LEAST_PHOTOS} training photos that have labels of every decision head.",
         )
         self.photo_count = photo_count
-        self.feature_width = feature_width
 
 
 def density_classes(labels: dict[str, npt.NDArray[np.int64]], label_counts: dict[str, int]) -> npt.NDArray[np.int64]:
@@ -41,30 +41,33 @@ def density_classes(labels: dict[str, npt.NDArray[np.int64]], label_counts: dict
     return np.where(is_known, classes, -1)
 
 
-def fit_density(density: FeatureDensity, embeddings: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]) -> None:
+def fit_density(density: FeatureDensity, features: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]) -> None:
     """Fits in place. A class without a photo takes the mean of one that has some, which changes no distance.
+
+    The covariance is shrunk towards that of independent features, by as much as the number of photos asks for (Ledoit
+    and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004): there may be fewer photos
+    than features.
 
     Args:
         density: What to fit.
-        embeddings: [photo_count, feature_width] float32, of training photos.
+        features: [photo_count, width] float32, of training photos.
         classes: [photo_count] int64 in [0, class_count), or -1 for photos to leave out.
 
     Raises:
-        DensityDataError: Fewer than two photos a feature.
+        DensityDataError: Fewer than `LEAST_PHOTOS` with a class.
     """
-    class_count, width = density.means.shape
-    chosen = embeddings[classes >= 0].astype(np.float64)
+    class_count, _ = density.means.shape
+    chosen = features[classes >= 0].astype(np.float64)
     classes = classes[classes >= 0]
-    if len(chosen) < 2 * width:
-        raise DensityDataError(photo_count=len(chosen), feature_width=width)
-    unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(1e-12)
+    if len(chosen) < LEAST_PHOTOS:
+        raise DensityDataError(photo_count=len(chosen))
     seen = np.unique(classes)
+    unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(1e-12)
     means = np.tile(unit[classes == seen[0]].mean(axis=0), (class_count, 1))
     for each in seen:
         means[each] = unit[classes == each].mean(axis=0)
     residuals = unit - means[classes]
-    covariance = residuals.T @ residuals / len(residuals)
-    covariance += _SHRINKAGE * np.trace(covariance) / width * np.eye(width)
+    covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(values)
     density.whitening.copy_(torch.from_numpy(whitening.astype(np.float32)))

@@ -14,10 +14,10 @@ from training.backbone import create_backbone, normalisation_of
 from training.recipe import STRIDE, NetworkSection
 from training.symmetry import symmetries_of, turned, turned_back
 
-_STATISTICS = 3
+_STATISTICS, _LOOK_STATISTICS = 3, 2
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
-_MIN_SQUARED_DISTANCE = 1e-6
+_MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
 
 
 class HeadShape(NamedTuple):
@@ -55,11 +55,14 @@ class NetworkOutput(NamedTuple):
         heads: By head id.
         embedding: [batch, feature_width] float32. The attended features that all heads share.
         attention: [batch, rows, columns] float32. Non-negative, summing to 1 over a photo.
+        look: [batch, look_width] float32. What the photo looks like, whatever its labels: mean and spread of each
+            channel of the finer feature map.
     """
 
     heads: dict[str, HeadOutput]
     embedding: Tensor
     attention: Tensor
+    look: Tensor
 
 
 class SpatialAttention(nn.Module):
@@ -96,6 +99,17 @@ class MeanPooling(nn.Module):
         return features.mean(dim=(2, 3)), _even_weights(features)
 
 
+def _spread(features: Tensor) -> Tensor:
+    """Returns [batch, width]: the standard deviation of each channel over the places of [batch, width, place_count]."""
+    return features.var(dim=2, correction=0).clamp_min(_MIN_VARIANCE).sqrt()
+
+
+def _look_of(features: Tensor) -> Tensor:
+    """Returns [batch, 2 * width] float32: mean and spread of each channel of [batch, width, rows, columns] features."""
+    places = features.float().flatten(2)
+    return torch.cat([places.mean(dim=2), _spread(places)], dim=1)
+
+
 class StatisticsPooling(nn.Module):
     """Pools feature maps by the mean, the greatest and the spread of each channel, normalised and projected."""
 
@@ -107,11 +121,7 @@ class StatisticsPooling(nn.Module):
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """Returns [batch, width] float32, and even weights [batch, rows, columns] of the places of the finer map."""
         found = [each.float().flatten(2) for each in (fine, coarse)]
-        statistics = [
-            value
-            for each in found
-            for value in (each.mean(dim=2), each.amax(dim=2), each.var(dim=2, correction=0).clamp_min(1e-6).sqrt())
-        ]
+        statistics = [value for each in found for value in (each.mean(dim=2), each.amax(dim=2), _spread(each))]
         return self.projected(torch.cat(statistics, dim=1)), _even_weights(fine)
 
 
@@ -142,27 +152,33 @@ class HeadMlp(nn.Module):
 
 
 class FeatureDensity(nn.Module):
-    """Class-conditional Gaussians with one covariance over the unit-length embedding; fitted once, after training.
+    """Class-conditional Gaussians with one covariance over unit-length features; fitted once, after training.
 
-    Lee et al., "A simple unified framework for detecting out-of-distribution samples and adversarial attacks",
-    2018; unit length after Mueller and Hein, "Mahalanobis++", 2025.
+    The features are a photo's look, and not the embedding: that keeps what tells labels apart, and forgets much of what
+    tells photos apart, so that strange ones can come to lie among the usual. Lee et al., "A simple unified framework
+    for detecting out-of-distribution samples and adversarial attacks", 2018, find the layers before the last of use;
+    unit length after Mueller and Hein, "Mahalanobis++", 2025.
 
     Attributes:
-        whitening: [feature_width, feature_width] float32. Turns squared Mahalanobis into squared Euclidean distances.
-        means: [class_count, feature_width] float32. The whitened mean of each class.
+        whitening: [width, width] float32. Turns squared Mahalanobis into squared Euclidean distances.
+        means: [class_count, width] float32. The whitened mean of each class.
     """
 
     whitening: Tensor
     means: Tensor
 
-    def __init__(self, *, feature_width: int, class_count: int) -> None:
+    def __init__(self, *, width: int, class_count: int) -> None:
         super().__init__()
-        self.register_buffer("whitening", torch.eye(feature_width))
-        self.register_buffer("means", torch.zeros(class_count, feature_width))
+        self.register_buffer("whitening", torch.eye(width))
+        self.register_buffer("means", torch.zeros(class_count, width))
 
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Returns [batch] float32: the log of the squared Mahalanobis distance to the nearest class."""
-        whitened = nn.functional.normalize(embedding, dim=1) @ self.whitening
+    def forward(self, features: Tensor) -> Tensor:
+        """Returns [batch] float32: the log of the squared Mahalanobis distance to the nearest class.
+
+        Args:
+            features: [batch, width] float32.
+        """
+        whitened = nn.functional.normalize(features, dim=1) @ self.whitening
         squared = (whitened.unsqueeze(1) - self.means).square().sum(dim=2)
         return squared.amin(dim=1).clamp_min(_MIN_SQUARED_DISTANCE).log()
 
@@ -217,7 +233,7 @@ class InspectionNetwork(nn.Module):
                 for head in heads
             }
         )
-        self.density = FeatureDensity(feature_width=width, class_count=density_class_count)
+        self.density = FeatureDensity(width=_LOOK_STATISTICS * fine_channels, class_count=density_class_count)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Looks at a batch.
@@ -230,11 +246,16 @@ class InspectionNetwork(nn.Module):
         seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in symmetries])
         fine, coarse = self.backbone(seen)
         embeddings, attentions = cast("Any", self._pooled(fine, coarse))
-        embedding = embeddings.unflatten(0, (self.views, -1)).mean(dim=0)
+        embedding = self._over_views(embeddings)
         maps = attentions.unflatten(0, (self.views, -1))
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(symmetries)]
         attention = torch.stack(upright).mean(dim=0)
-        return NetworkOutput({each: head(embedding) for each, head in self.heads.items()}, embedding, attention)
+        answers = {each: head(embedding) for each, head in self.heads.items()}
+        return NetworkOutput(answers, embedding, attention, self._over_views(_look_of(fine.detach())))
+
+    def _over_views(self, features: Tensor) -> Tensor:
+        """Returns [batch, width]: the mean over the views of [views * batch, width]."""
+        return features.reshape(self.views, -1, features.shape[1]).mean(dim=0)
 
     def _pooled(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the backbone's maps have to say of a photo, and how much its places weighed."""
@@ -281,6 +302,6 @@ class ServedNetwork(nn.Module):
         """
         output = self.network(image)
         variances = torch.stack([head.log_variance.exp() for head in output.heads.values()], dim=1)
-        uncertainty = torch.stack([self.network.density(output.embedding), variances.mean(dim=1)], dim=1)
+        uncertainty = torch.stack([self.network.density(output.look), variances.mean(dim=1)], dim=1)
         attention = output.attention / output.attention.amax(dim=(1, 2), keepdim=True)
         return (*(head.effective_logits for head in output.heads.values()), uncertainty, attention)

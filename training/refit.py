@@ -36,7 +36,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     if told.network.model_copy(update=views) != section:
         raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
     torch.set_num_threads(told.training.threads)
-    network = load_network(earlier, task)
+    network = load_network(earlier, task, with_density=False)
     network.views, network.section = section.views, section
     records = records_by_split(request.data_folder, task_id=task.id)
     splits = open_splits(

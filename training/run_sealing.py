@@ -51,15 +51,15 @@ def fit_feature_density(
         on_photo: Follows them.
     """
     photos = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(np.int64))
-    embeddings: list[npt.NDArray[np.float32]] = []
+    looks: list[npt.NDArray[np.float32]] = []
     with torch.inference_mode():
         for first in range(0, len(photos), _DENSITY_BATCH):
             images = torch.from_numpy(split.pixels[photos[first : first + _DENSITY_BATCH]])
-            embeddings.append(network(images).embedding.numpy())
+            looks.append(network(images).look.numpy())
             on_photo(first + len(images), len(photos))
     labels = {head: split.labels[head][photos].astype(np.int64) for head in task.decision_heads}
     counts = {head: len(task.head(head).labels) for head in task.decision_heads}
-    fit_density(network.density, np.concatenate(embeddings), density_classes(labels, counts))
+    fit_density(network.density, np.concatenate(looks), density_classes(labels, counts))
 
 
 def measured(

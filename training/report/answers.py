@@ -93,7 +93,7 @@ def ask(network: InspectionNetwork, batches: Iterable[Tensor], *, total: int, on
             for head, said in output.heads.items():
                 logits[head].append(said.effective_logits)
                 variances[head].append(said.log_variance.exp())
-            distances.append(network.density(output.embedding))
+            distances.append(network.density(output.look))
             attention.append(output.attention)
             done += len(images)
             on_photo(done, total)

@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_dataset import SIZE_PX, small_task, write_small_dataset
 from torch._dynamo.utils import counters
 
 from server.domain.framing import Framing
-from training.checkpoint import CheckpointMissingError, EarlierRun, latest_run, load_network, read_checkpoint
+from training.checkpoint import (
+    CheckpointMissingError,
+    EarlierRun,
+    StaleDensityError,
+    latest_run,
+    load_network,
+    read_checkpoint,
+)
 from training.dataset import INDEX_NAME
 from training.errors import OtherNetworkError
 from training.evaluate import evaluate
@@ -245,6 +252,19 @@ def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Pa
     assert torch.allclose(upright, aslant, atol=1e-4)
     with pytest.raises(OtherNetworkError, match="head_width 8 in place of 16"):
         refit(wanting(head_width=16))
+
+
+def test_a_density_of_an_earlier_version_is_fitted_anew(data_folder: Path, tmp_path: Path) -> None:
+    """Its network cannot be evaluated, and the error says how to mend that; then it can."""
+    asked = request(data_folder, tmp_path)
+    folder, task = train(asked).folder, asked.task.to_domain()
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    save_file({**weights, "density.whitening": torch.eye(16), "density.means": torch.zeros(25, 16)}, path)
+    with pytest.raises(StaleDensityError, match=f"loupe-train refit {task.id} --tier fast"):
+        load_network(folder, task)
+    mended = load_network(refit(asked).folder, task).state_dict()
+    assert all(torch.equal(mended[name], weight) for name, weight in weights.items() if "density" not in name)
 
 
 def test_a_dataset_that_leaks_is_not_trained_on(tmp_path: Path) -> None:
