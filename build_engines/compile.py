@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from pydantic import TypeAdapter
-from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out, read_range_photos
 from build_engines.compilers import COMPILERS, Compiler
 from build_engines.errors import ParityError, PrecisionError
 from build_engines.export import PARITY_PHOTOS, read_exported
-from build_engines.parity import Images, Outputs, check_parity, in_batches, load_images, onnx_runner
+from build_engines.parity import Images, Outputs, Runner, check_parity, in_batches, load_images, onnx_runner
 from build_engines.plan import TierPlan
 from build_engines.share import share_of
 from build_engines.step_record import StepRecord
@@ -34,11 +34,12 @@ LARGEST_LOSS = 0.01
 """Of a head's accuracy against the exported model's, for an engine that is not compared by numbers: the upper end of
 the 95 % interval."""
 COMPARED_PHOTOS, ROUNDED_PHOTOS = 3_000, 256
-"""Photos on which an INT8 engine is compared, and one that only rounds."""
+"""Photos on which an INT8 engine is compared, and one that only rounds; the latter's negatives are made as well."""
 SPLIT = "val_select"
 """Chose the epoch; chooses the precision. Nothing is calibrated or promised on it."""
-LEAST_RANK_CORRELATION = 0.95
-"""Of the feature distances with those of the exported model: what looks strange must look strange to the engine too."""
+LARGEST_BLINDNESS = 0.02
+"""What looks strange must look strange to the engine too: of the AUROC by which feature distances tell photos from
+their negatives, so much may be lost against the exported model's."""
 WORTH = 1.05
 """An engine must be so much faster than a smaller one to go before it."""
 _TIMED_PHOTOS, _TIMED_ROUNDS = 8, 7
@@ -205,9 +206,10 @@ def _measure(
             for head, each in losses.items()
             if not each.high <= LARGEST_LOSS
         ]
-        alike = float(spearmanr(expected[UNCERTAINTY][:, 0], found[UNCERTAINTY][:, 0]).statistic)
-        if not alike >= LEAST_RANK_CORRELATION:
-            low.append(f"feature distances are ordered otherwise (rank correlation {alike:.2f})")
+        few = images[:ROUNDED_PHOTOS]
+        own, kept = (told_from_negatives(run, few) for run in (onnx_runner(exported), converted))
+        if not kept >= own - LARGEST_BLINDNESS:
+            low.append(f"it tells photos from their negatives with an AUROC of {kept:.2f} in place of {own:.2f}")
         refused = "; ".join(low)
     else:
         try:
@@ -242,6 +244,18 @@ def losses_of(expected: Outputs, found: Outputs, photos: HeldOutPhotos) -> dict[
             lost = _right(expected[head], labels) - _right(found[head], labels)
             losses[head] = share_of(lost[known], photos.groups[known])
     return losses
+
+
+def told_from_negatives(run: Runner, images: Images) -> float:
+    """Returns how well feature distances tell photos from their negatives, which nobody was trained on: an AUROC.
+
+    Args:
+        run: An engine.
+        images: At least one photo.
+    """
+    usual, strange = (in_batches(run, each)[UNCERTAINTY][:, 0] for each in (images, np.invert(images)))
+    is_strange = np.repeat([False, True], [len(usual), len(strange)])
+    return float(roc_auc_score(is_strange, np.concatenate([usual, strange])))
 
 
 def _right(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.covariance import ledoit_wolf
 
 from build_engines.parity import Images
 
@@ -15,6 +16,9 @@ PRODUCT = "MatMul"
 _CONVOLUTION, _EXPANDED = "Conv", "DequantizeLinear"
 _BACKBONE = "network.backbone."
 """How the names of a served network's weights begin that belong to its backbone."""
+
+_DENSITY = "network.density."
+"""The same of its feature density."""
 
 _HIDDEN_WEIGHT = re.compile(r"network\.heads\.\w+\.hidden\.0\.weight")
 """Of the layer of a head that takes the embedding."""
@@ -56,13 +60,19 @@ def float_nodes(model: onnx.ModelProto) -> list[str]:
     first, *_ = (node.name for node in model.graph.node if node.op_type == _CONVOLUTION)
     names = [first]
     for node in model.graph.node:
-        is_of_neck = node.op_type == _CONVOLUTION and not node.input[1].startswith(_BACKBONE)
-        if is_of_neck or behind.intersection(node.input):
+        if _begins_behind_backbone(node) or behind.intersection(node.input):
             behind.update(node.output)
             names.append(node.name)
         elif node.op_type == PRODUCT and not weights.intersection(node.input):
             names.append(node.name)
     return names
+
+
+def _begins_behind_backbone(node: onnx.NodeProto) -> bool:
+    """Returns whether it is a convolution that fuses the backbone's maps, or the product that whitens a look."""
+    if node.op_type == _CONVOLUTION:
+        return not node.input[1].startswith(_BACKBONE)
+    return node.op_type == PRODUCT and node.input[1].startswith(_DENSITY)
 
 
 def with_right_mean(rounded: onnx.ModelProto, exact: onnx.ModelProto, images: Images) -> onnx.ModelProto:
@@ -74,7 +84,7 @@ def with_right_mean(rounded: onnx.ModelProto, exact: onnx.ModelProto, images: Im
         images: Over which means are taken.
     """
     name = next(node.input[0] for node in rounded.graph.node if _HIDDEN_WEIGHT.fullmatch("".join(node.input[1:2])))
-    lost = _mean(exact, name, images) - _mean(rounded, name, images)
+    lost = (_seen(exact, name, images) - _seen(rounded, name, images)).mean(axis=0, dtype=np.float64).astype(np.float32)
     shift, shifted = f"{name}/shift", f"{name}/shifted"
     for node in rounded.graph.node:
         node.input[:] = [shifted if each == name else each for each in node.input]
@@ -84,6 +94,38 @@ def with_right_mean(rounded: onnx.ModelProto, exact: onnx.ModelProto, images: Im
     nodes.insert(place + 1, helper.make_node("Add", [name, shift], [shifted], name=shifted))
     del rounded.graph.node[:]
     rounded.graph.node.extend(nodes)
+    return rounded
+
+
+def with_rounded_density(rounded: onnx.ModelProto, exact: onnx.ModelProto, images: Images) -> onnx.ModelProto:
+    """Tells the feature density how rounding changes a photo's look, so that no photo is strange for being rounded.
+
+    Rounding moves looks by little, but also in directions in which photos hardly differ, where a little is far. Its
+    mean is added to that of each class, and its covariance (shrunk as Ledoit and Wolf do) to theirs.
+
+    Args:
+        rounded: Changed in place.
+        exact: The same network, but for its rounding.
+        images: Photos from which both are taken.
+    """
+    names = (f"{_DENSITY}whitening", f"{_DENSITY}means")
+    look = next(node.input[0] for node in exact.graph.node if names[0] in node.input)
+    errors = _seen(rounded, look, images).astype(np.float64) - _seen(exact, look, images)
+    shift = errors.mean(axis=0)
+    noise, _ = ledoit_wolf(errors - shift, assume_centered=True)
+    given = {
+        each.name: numpy_helper.to_array(each).astype(np.float64)
+        for each in exact.graph.initializer
+        if each.name in names
+    }
+    whitening, means = (given[name] for name in names)
+    coloured = np.linalg.inv(whitening)
+    values, vectors = np.linalg.eigh(coloured.T @ coloured + noise)
+    told = vectors / np.sqrt(values)
+    fitted = dict(zip(names, (told, (means @ coloured + shift) @ told), strict=True))
+    for each in rounded.graph.initializer:
+        if each.name in fitted:
+            each.CopyFrom(numpy_helper.from_array(fitted[each.name].astype(np.float32), each.name))
     return rounded
 
 
@@ -131,13 +173,14 @@ def _biased(product: str, readers: Mapping[str, Sequence[onnx.NodeProto]], vecto
     return product, []
 
 
-def _mean(model: onnx.ModelProto, name: str, images: Images) -> npt.NDArray[np.float32]:
-    """Returns [width] float32: the mean over photos of a tensor [batch, width]."""
+def _seen(model: onnx.ModelProto, name: str, images: Images) -> npt.NDArray[np.float32]:
+    """Returns [photo_count, width] float32: what a tensor [batch, width] is, photo by photo."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
     watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    seen = [session.run([name], {"image": image[np.newaxis]})[0] for image in images]
-    mean: npt.NDArray[np.float32] = np.concatenate(seen).mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean
+    seen: npt.NDArray[np.float32] = np.concatenate(
+        [session.run([name], {"image": image[np.newaxis]})[0] for image in images]
+    )
+    return seen

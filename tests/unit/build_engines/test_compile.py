@@ -1,5 +1,6 @@
 """Which precision may serve, and which of those that may does."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,22 @@ from small_dataset import SIZE_PX
 
 from build_engines.cascade_solver import Estimate
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
-from build_engines.compile import COMPARED_PHOTOS, Candidate, CompiledEngine, choose, losses_of, some_photos
+from build_engines.compile import (
+    COMPARED_PHOTOS,
+    Candidate,
+    CompiledEngine,
+    choose,
+    losses_of,
+    some_photos,
+    told_from_negatives,
+)
 from build_engines.compilers import EightBits, FullPrecision
 from build_engines.errors import PrecisionError
 from build_engines.export import export
+from build_engines.parity import Runner, load_images, onnx_runner
 from build_engines.plan import TierPlan
-from build_engines.rounding import _mean, float_nodes, rounded_kinds, with_fused_products
+from build_engines.rounding import _seen, float_nodes, rounded_kinds, with_fused_products
+from server.domain.framing import Framing
 
 PLAIN = Candidate("fp32", 100, 10.0, {}, {}, {}, "")
 
@@ -83,6 +94,8 @@ def test_ends_of_a_network_stay_in_floats() -> None:
         convolution("coarse", "sum", "network.coarse.weight"),
         helper.make_node("Add", ["fine", "coarse"], ["fused"], name="fused"),
         helper.make_node("Relu", ["fused"], ["out"], name="out"),
+        helper.make_node("ReduceMean", ["stem"], ["look"], name="look"),
+        helper.make_node("MatMul", ["look", "network.density.whitening"], ["whitened"], name="whitened"),
     ]
     assert float_nodes(helper.make_model(helper.make_graph(nodes, "net", [], []))) == [
         "stem",
@@ -90,6 +103,7 @@ def test_ends_of_a_network_stay_in_floats() -> None:
         "coarse",
         "fused",
         "out",
+        "whitened",
     ]
 
 
@@ -118,10 +132,46 @@ def test_rounding_leaves_the_mean_of_the_embedding(plan: TierPlan, tmp_path: Pat
     EightBits().compile(exported, engine, images)
     exact, rounded = onnx.load(simple), onnx.load(engine)
     [shifted] = [node for node in rounded.graph.node if node.name.endswith("/shifted")]
-    wanted = _mean(exact, shifted.input[0], images)
-    before, after = (_mean(rounded, name, images) - wanted for name in (shifted.input[0], shifted.output[0]))
+    wanted = _seen(exact, shifted.input[0], images).mean(axis=0)
+    before, after = (
+        _seen(rounded, name, images).mean(axis=0) - wanted for name in (shifted.input[0], shifted.output[0])
+    )
     assert np.abs(after).max() < 1e-5 < np.abs(before).max()
     assert all(shifted.input[0] not in node.input for node in rounded.graph.node if node != shifted)
+
+
+def test_no_photo_is_strange_for_being_rounded(plan: TierPlan, tmp_path: Path) -> None:
+    """The density knows what rounding does to looks: without it, usual photos would lie farther out."""
+    exported, simple, engine = export(plan).path, tmp_path / "simple.onnx", tmp_path / "engine.onnx"
+    some = read_held_out(plan.checkpoint, "val_calib").paths
+    images = load_images(some, size_px=SIZE_PX, framing=Framing.CENTRE)
+    FullPrecision().compile(exported, simple, images)
+    EightBits().compile(exported, engine, images)
+    untold = onnx.load(engine)
+    told = {each.name: each for each in onnx.load(simple).graph.initializer}
+    for each in untold.graph.initializer:
+        if each.name.startswith("network.density."):
+            each.CopyFrom(told[each.name])
+    onnx.save(untold, tmp_path / "untold.onnx")
+    exact, rounded, strange = (
+        float(onnx_runner(path)(images)["uncertainty"][:, 0].mean())
+        for path in (simple, engine, tmp_path / "untold.onnx")
+    )
+    assert rounded < exact + 0.1
+    assert strange > rounded + 0.1
+
+
+def test_an_engine_that_confuses_photos_with_negatives_is_found(plan: TierPlan, engine: CompiledEngine) -> None:
+    """An engine to which all photos are alike tells nothing; one that finds negatives strange tells all."""
+    images = load_images(read_held_out(plan.checkpoint, "val_calib").paths[:9], size_px=SIZE_PX, framing=Framing.CENTRE)
+
+    def run(distance: Callable[[float], float]) -> Runner:
+        return lambda photos: {"uncertainty": np.array([[distance(each.mean())] for each in photos], np.float32)}
+
+    middle = float(np.mean([each.mean() for each in images]))
+    assert told_from_negatives(run(lambda _: 1.0), images) == 0.5
+    assert told_from_negatives(run(lambda brightness: abs(brightness - middle)), images) > 0.9
+    assert told_from_negatives(onnx_runner(engine.path), images) > 0.9
 
 
 def test_a_bias_is_added_within_its_product() -> None:
