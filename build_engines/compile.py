@@ -34,7 +34,7 @@ LARGEST_LOSS = 0.01
 """Of a head's accuracy against the exported model's, for an engine that is not compared by numbers: the upper end of
 the 95 % interval."""
 COMPARED_PHOTOS, ROUNDED_PHOTOS = 3_000, 256
-"""Photos on which an INT8 engine is compared, and on which one that only rounds is; negatives are made of the latter."""
+"""Photos on which an INT8 engine is compared, and on which one that only rounds is; the latter also as negatives."""
 SPLIT = "val_select"
 """Chose the epoch; chooses the precision. Nothing is calibrated or promised on it."""
 LARGEST_BLINDNESS = 0.02
