@@ -67,7 +67,7 @@ def test_eight_bits_need_photos_for_their_ranges(plan: TierPlan, tmp_path: Path)
 
 def test_whole_photos_stay_whole_up_to_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a network was trained on is what its engine is compared on, and what Triton and the release are told."""
-    write_small_dataset(tmp_path / "data", photos_a_split={"train": 16, "val_select": 8, "val_calib": 8, "val_test": 8})
+    write_small_dataset(tmp_path / "data", photos_a_split={"train": 24, "val_select": 8, "val_calib": 8, "val_test": 8})
     whole = trained_plan(tmp_path, "fast", size_px=SIZE_PX, framing=Framing.WHOLE)
     seen: list[Framing] = []
 
