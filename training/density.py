@@ -62,11 +62,10 @@ def fit_density(density: FeatureDensity, features: npt.NDArray[np.float32], clas
     if len(chosen) < LEAST_PHOTOS:
         raise DensityDataError(photo_count=len(chosen))
     seen = np.unique(classes)
-    unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True).clip(1e-12)
-    means = np.tile(unit[classes == seen[0]].mean(axis=0), (class_count, 1))
+    means = np.tile(chosen[classes == seen[0]].mean(axis=0), (class_count, 1))
     for each in seen:
-        means[each] = unit[classes == each].mean(axis=0)
-    residuals = unit - means[classes]
+        means[each] = chosen[classes == each].mean(axis=0)
+    residuals = chosen - means[classes]
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(values)

@@ -18,6 +18,8 @@ _STATISTICS, _LOOK_STATISTICS = 3, 2
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
+_SMALL = 0.05
+"""Of a feature behind batch norm: below it a look's scale is linear, above it logarithmic."""
 
 
 class HeadShape(NamedTuple):
@@ -56,7 +58,7 @@ class NetworkOutput(NamedTuple):
         embedding: [batch, feature_width] float32. The attended features that all heads share.
         attention: [batch, rows, columns] float32. Non-negative, summing to 1 over a photo.
         look: [batch, look_width] float32. What the photo looks like, whatever its labels: mean and spread of each
-            channel of the finer feature map.
+            channel of the finer feature map, on a scale that is about logarithmic.
     """
 
     heads: dict[str, HeadOutput]
@@ -105,9 +107,13 @@ def _spread(features: Tensor) -> Tensor:
 
 
 def _look_of(features: Tensor) -> Tensor:
-    """Returns [batch, 2 * width] float32: mean and spread of each channel of [batch, width, rows, columns] features."""
+    """Returns [batch, 2 * width] float32: mean and spread of each channel of [batch, width, rows, columns] features.
+
+    A blur makes spreads a fraction of what they were, and a Gaussian sees a fraction best in the logarithm; `asinh` is
+    one that knows small and negative numbers too.
+    """
     places = features.float().flatten(2)
-    return torch.cat([places.mean(dim=2), _spread(places)], dim=1)
+    return torch.cat([places.mean(dim=2), _spread(places)], dim=1).div(_SMALL).asinh()
 
 
 class StatisticsPooling(nn.Module):
@@ -152,12 +158,11 @@ class HeadMlp(nn.Module):
 
 
 class FeatureDensity(nn.Module):
-    """Class-conditional Gaussians with one covariance over unit-length features; fitted once, after training.
+    """Class-conditional Gaussians with one covariance over features; fitted once, after training.
 
     The features are a photo's look, and not the embedding: that keeps what tells labels apart, and forgets much of what
     tells photos apart, so that strange ones can come to lie among the usual. Lee et al., "A simple unified framework
-    for detecting out-of-distribution samples and adversarial attacks", 2018, find the layers before the last of use;
-    unit length after Mueller and Hein, "Mahalanobis++", 2025.
+    for detecting out-of-distribution samples and adversarial attacks", 2018, find the layers before the last of use.
 
     Attributes:
         whitening: [width, width] float32. Turns squared Mahalanobis into squared Euclidean distances.
@@ -178,7 +183,7 @@ class FeatureDensity(nn.Module):
         Args:
             features: [batch, width] float32.
         """
-        whitened = nn.functional.normalize(features, dim=1) @ self.whitening
+        whitened = features @ self.whitening
         squared = (whitened.unsqueeze(1) - self.means).square().sum(dim=2)
         return squared.amin(dim=1).clamp_min(_MIN_SQUARED_DISTANCE).log()
 
