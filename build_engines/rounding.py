@@ -108,17 +108,13 @@ def with_rounded_density(rounded: onnx.ModelProto, exact: onnx.ModelProto, image
         exact: The same network, but for its rounding.
         images: Photos from which both are taken.
     """
-    names = (f"{_DENSITY}whitening", f"{_DENSITY}means")
+    names = (f"{_DENSITY}whitening", f"{_DENSITY}class_means")
     look = next(node.input[0] for node in exact.graph.node if names[0] in node.input)
     errors = _seen(rounded, look, images).astype(np.float64) - _seen(exact, look, images)
     shift = errors.mean(axis=0)
     noise, _ = ledoit_wolf(errors - shift, assume_centered=True)
-    given = {
-        each.name: numpy_helper.to_array(each).astype(np.float64)
-        for each in exact.graph.initializer
-        if each.name in names
-    }
-    whitening, means = (given[name] for name in names)
+    weights = {each.name: each for each in exact.graph.initializer}
+    whitening, means = (numpy_helper.to_array(weights[name]).astype(np.float64) for name in names)
     coloured = np.linalg.inv(whitening)
     values, vectors = np.linalg.eigh(coloured.T @ coloured + noise)
     told = vectors / np.sqrt(values)

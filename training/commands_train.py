@@ -93,7 +93,7 @@ def refit_command(
     data: DataOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Give the newest run's weights the task file's number of views."""
+    """Give the newest run's weights the task file's number of views, and a feature density that is fitted anew."""
     console = Console()
     with explained(console):
         request = RunRequest(

@@ -9,6 +9,7 @@ from training.errors import TrainingError
 from training.model import FeatureDensity
 
 LEAST_PHOTOS = 20
+"""Of fewer, even a covariance that is shrunk says nothing."""
 
 
 class DensityDataError(TrainingError):
@@ -56,7 +57,7 @@ def fit_density(density: FeatureDensity, features: npt.NDArray[np.float32], clas
     Raises:
         DensityDataError: Fewer than `LEAST_PHOTOS` with a class.
     """
-    class_count, _ = density.means.shape
+    class_count, _ = density.class_means.shape
     chosen = features[classes >= 0].astype(np.float64)
     classes = classes[classes >= 0]
     if len(chosen) < LEAST_PHOTOS:
@@ -70,4 +71,4 @@ def fit_density(density: FeatureDensity, features: npt.NDArray[np.float32], clas
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(values)
     density.whitening.copy_(torch.from_numpy(whitening.astype(np.float32)))
-    density.means.copy_(torch.from_numpy((means @ whitening).astype(np.float32)))
+    density.class_means.copy_(torch.from_numpy((means @ whitening).astype(np.float32)))

@@ -18,7 +18,7 @@ _STATISTICS, _LOOK_STATISTICS = 3, 2
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
-_SMALL = 0.05
+_LOOK_UNIT = 0.05
 """Of a feature behind batch norm: below it a look's scale is linear, above it logarithmic."""
 
 
@@ -113,7 +113,7 @@ def _look_of(features: Tensor) -> Tensor:
     one that knows small and negative numbers too.
     """
     places = features.float().flatten(2)
-    return torch.cat([places.mean(dim=2), _spread(places)], dim=1).div(_SMALL).asinh()
+    return torch.cat([places.mean(dim=2), _spread(places)], dim=1).div(_LOOK_UNIT).asinh()
 
 
 class StatisticsPooling(nn.Module):
@@ -166,16 +166,16 @@ class FeatureDensity(nn.Module):
 
     Attributes:
         whitening: [width, width] float32. Turns squared Mahalanobis into squared Euclidean distances.
-        means: [class_count, width] float32. The whitened mean of each class.
+        class_means: [class_count, width] float32. The whitened mean of each class.
     """
 
     whitening: Tensor
-    means: Tensor
+    class_means: Tensor
 
     def __init__(self, *, width: int, class_count: int) -> None:
         super().__init__()
         self.register_buffer("whitening", torch.eye(width))
-        self.register_buffer("means", torch.zeros(class_count, width))
+        self.register_buffer("class_means", torch.zeros(class_count, width))
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns [batch] float32: the log of the squared Mahalanobis distance to the nearest class.
@@ -184,7 +184,7 @@ class FeatureDensity(nn.Module):
             features: [batch, width] float32.
         """
         whitened = features @ self.whitening
-        squared = (whitened.unsqueeze(1) - self.means).square().sum(dim=2)
+        squared = (whitened.unsqueeze(1) - self.class_means).square().sum(dim=2)
         return squared.amin(dim=1).clamp_min(_MIN_SQUARED_DISTANCE).log()
 
 

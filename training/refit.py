@@ -1,4 +1,4 @@
-"""A trained network in another number of views: its weights stay, what depends on the views is made anew."""
+"""A trained network in another number of views, or of before: its weights stay, its feature density is made anew."""
 
 import json
 import time
