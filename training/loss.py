@@ -31,8 +31,12 @@ class MultiHeadLoss(nn.Module):
 
     Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?", 2017: logits
     are drawn from a Gaussian whose variance is predicted. Classification alone leaves that variance loosely
-    determined, so the uncertainty term attenuates each photo's own loss by it: `(loss / variance + log variance) / 2`
-    is least where the variance equals the loss to expect.
+    determined, so the uncertainty term makes it the loss to expect: `(variance - loss * log variance) / 2`, Poisson's
+    deviance, is least in the mean where it is (Gourieroux, Monfort and Trognon, "Pseudo maximum likelihood methods:
+    theory", 1984). Their own term, a Gaussian's `(loss / variance + log variance) / 2`, is least there too, but a photo
+    that was surely right and is not pulls by its loss over its variance, a hundred and more: clipping such gradients
+    spoils the step for all others, and leaves variances far too small (Seitzer et al., "On the pitfalls of
+    heteroscedastic uncertainty estimation with probabilistic neural networks", 2022, weigh against the same).
 
     A teacher's probabilities, where there are any, take a share of each head's term (Hinton, Vinyals, Dean, "Distilling
     the knowledge in a neural network", 2015). Labels weigh alike in evaluation mode: what is watched on val_select is
@@ -92,8 +96,8 @@ class MultiHeadLoss(nn.Module):
             if head in taught:
                 learnt = _mean_of_known(*_taught_losses(kind, output, taught[head]))
                 heads[head] = (1 - self.teacher_share) * heads[head] + self.teacher_share * learnt
-            attenuated = 0.5 * (losses.detach() * torch.exp(-output.log_variance) + output.log_variance)
-            uncertainties.append(_mean_of_known(attenuated, is_known.any(dim=1)))
+            deviances = 0.5 * (torch.exp(output.log_variance) - losses.detach() * output.log_variance)
+            uncertainties.append(_mean_of_known(deviances, is_known.any(dim=1)))
             errors.append(_overconfidence(kind, output, targets, is_known))
         uncertainty, overconfidence = torch.stack(uncertainties).mean(), torch.stack(errors).mean()
         weighted = [self.section.head_weights.get(head, 1.0) * loss for head, loss in heads.items()]

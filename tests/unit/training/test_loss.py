@@ -95,6 +95,18 @@ def test_the_uncertainty_term_is_least_where_the_variance_is_the_loss() -> None:
     assert uncertainty[0.0] < min(uncertainty[-1.0], uncertainty[1.0])
 
 
+def test_a_sure_and_wrong_answer_pulls_its_variance_by_no_more_than_it_costs() -> None:
+    """However small the variance is: a batch's gradient, which is clipped as a whole, is not that of one photo."""
+    log_variance = torch.full((2,), -6.0, requires_grad=True)
+    seen = {"kind": HeadOutput(torch.tensor([[9.0, 0.0, 0.0]] * 2), log_variance)}
+    only = MultiHeadLoss(LossSection(head_weights={}, logit_samples=8), {"kind": HeadKind.CATEGORY})
+    only(seen, labels([0, 1], [[1, 0], [1, 0]])).uncertainty.backward()
+    assert log_variance.grad is not None
+    right, wrong = log_variance.grad.tolist()
+    assert right > 0
+    assert -9 / 4 - 0.1 < wrong < -9 / 4 + 0.1
+
+
 def test_a_teacher_takes_its_share_of_a_head() -> None:
     """A pupil pays its teacher's doubt, and nothing for a photo that the teacher was not asked about."""
     told = {"kind": torch.tensor([[1.0, 0.0, 0.0], [math.nan] * 3]), "signs": torch.tensor([[1.0, 0.0], [0.5, 0.5]])}
