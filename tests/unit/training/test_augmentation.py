@@ -49,8 +49,8 @@ def test_photos_that_have_an_upright_are_mirrored_only() -> None:
 def test_a_share_of_the_photos_is_made_bad_by_strengths_of_their_own() -> None:
     """About as many as asked for, some lose contrast between neighbours and some gain it; without a share, none."""
     torch.manual_seed(0)
-    stripes = torch.tensor([80, 80, 170, 170], dtype=torch.uint8).repeat(24)
-    fine = stripes.expand(200, 3, 96, 96).contiguous()
+    texture = torch.randint(80, 170, (3, 96, 96), dtype=torch.uint8)
+    fine = texture.expand(200, 3, 96, 96).contiguous()
     worse = with_bad_photos(fine, 0.5)
     assert worse.shape == fine.shape
     assert worse.dtype == torch.uint8
