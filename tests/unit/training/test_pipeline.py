@@ -67,7 +67,7 @@ def test_a_release_waits_for_every_tier_and_every_tier_for_its_audit(pipeline: P
     assert after["train@cannabis-fast"] == {"render@cannabis", "audit@cannabis"}
     assert "train@cannabis-fast" in after["train@cannabis-medium"]
     assert "train@cannabis-medium" in after["train@cannabis-full"]
-    assert "train@crop_health-full" in after["train@crop_health-fast"]
+    assert "train@surface_defect-full" in after["train@surface_defect-fast"]
     assert "train@cannabis-fast" in after["evaluate@cannabis-fast"]
     tiers = {f"train@cannabis-{each}" for each in ("fast", "medium", "full")}
     assert tiers < after["build@cannabis"]
