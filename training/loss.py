@@ -33,9 +33,9 @@ class MultiHeadLoss(nn.Module):
     are drawn from a Gaussian whose variance is predicted. Classification alone leaves that variance loosely
     determined, so the uncertainty term makes it the loss to expect: `(variance - loss * log variance) / 2`, Poisson's
     deviance, is least in the mean where it is (Gourieroux, Monfort and Trognon, "Pseudo maximum likelihood methods:
-    theory", 1984). Their own term, a Gaussian's `(loss / variance + log variance) / 2`, is least there too, but a photo
-    that was surely right and is not pulls by its loss over its variance, a hundred and more: clipping such gradients
-    spoils the step for all others, and leaves variances far too small (Seitzer et al., "On the pitfalls of
+    theory", 1984). A Gaussian's term, `(loss / variance + log variance) / 2`, is least there too, but a photo that was
+    surely right and is not pulls by its loss over its variance, which may be hundreds of times more: clipped with such
+    a gradient, all others hardly count, and variances come out too small (Seitzer et al., "On the pitfalls of
     heteroscedastic uncertainty estimation with probabilistic neural networks", 2022, weigh against the same).
 
     A teacher's probabilities, where there are any, take a share of each head's term (Hinton, Vinyals, Dean, "Distilling

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from server.domain.task import HeadKind
 from training.augmentation import Augmentation, PhotoMixing, with_bad_photos
 from training.recipe import AugmentationSection
+from training.report.strange_photos import BLUR_SHARES
 
 PHOTOS = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 KINDS = {"kind": HeadKind.CATEGORY, "signs": HeadKind.ATTRIBUTES}
@@ -65,6 +66,18 @@ def test_a_share_of_the_photos_is_made_bad_by_strengths_of_their_own() -> None:
     for share, same in ((0.0, True), (0.999, False)):
         made = Augmentation(AugmentationSection.model_validate({**still, "bad_photo_share": share}))(PHOTOS)
         assert torch.equal(made, PHOTOS) is same
+
+
+def test_blurs_reach_further_than_the_evaluation_page_goes() -> None:
+    """How far an edge is smeared is the standard deviation: up to six hundredths of the side, and not only nearly."""
+    torch.manual_seed(0)
+    edges = torch.zeros(400, 3, 96, 96, dtype=torch.uint8)
+    edges[..., 48:] = 255
+    steps = with_bad_photos(edges, 0.999)[:, 0, 48].float().diff(dim=1)
+    smeared = steps[(steps >= 0).all(dim=1)] / 255
+    places = torch.arange(95) - 47.0
+    spreads = (smeared * places**2).sum(dim=1).sqrt() / 96
+    assert BLUR_SHARES[-1] < 0.055 < float(spreads.max()) < 0.06
 
 
 def test_grey_photos_have_no_colour() -> None:
