@@ -173,7 +173,8 @@ class Learner(pl.LightningModule):
         optimiser = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": self.section.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=self.section.learning_rate,
-            foreach=True,
+            # One pass over the weights. Lightning does not clip for it in mixed precision.
+            fused=self.trainer.precision == "32-true",
         )
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(self.section.warmup_share * steps))

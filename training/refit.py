@@ -4,12 +4,11 @@ import json
 import time
 from dataclasses import replace
 
-import torch
-
 from training.checkpoint import HISTORY_NAME, latest_run, load_network, read_checkpoint
 from training.devices import mixes_precision
 from training.errors import OtherNetworkError
 from training.photo_data import open_splits, records_by_split
+from training.processor import use_processor
 from training.progress import Follow, unfollowed
 from training.run_request import RunRequest, RunResult, new_run_folder
 from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
@@ -35,7 +34,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     views = {"views": section.views, "four_views": section.four_views}
     if told.network.model_copy(update=views) != section:
         raise OtherNetworkError(earlier, trained=told.network.model_dump(), wanted=section.model_dump())
-    torch.set_num_threads(told.training.threads)
+    use_processor(told.training.threads)
     network = load_network(earlier, task, with_density=False)
     network.views, network.section = section.views, section
     records = records_by_split(request.data_folder, task_id=task.id)

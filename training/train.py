@@ -36,6 +36,7 @@ from training.learner import MONITORED, Learner
 from training.model import InspectionNetwork
 from training.photo_data import Batch, Chances, PhotoSplit, open_splits, photo_loader, records_by_split
 from training.photo_weights import sampling_weights
+from training.processor import use_processor
 from training.progress import Follow, unfollowed
 from training.resume import (
     BEST_FOLDER,
@@ -174,7 +175,7 @@ def _train_into(
     callbacks: Sequence[pl.Callback],
 ) -> RunResult:
     recipe, task, unfinished = request.recipe, request.task.to_domain(), folder / UNFINISHED_FOLDER
-    torch.set_num_threads(recipe.threads)
+    use_processor(recipe.threads)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     with leader_first():
         splits = _splits(request, earlier.get("teacher"), unfinished, on_photos)

@@ -15,6 +15,7 @@ from training.model import InspectionNetwork
 from training.photo_cache import Pixels
 from training.photo_data import PhotoSplit
 from training.places import SamplingSection
+from training.processor import use_processor
 from training.progress import Follow, unfollowed
 from training.recipe import NetworkSection, Views
 from training.report.answers import Answers, ask, batches_of, groups_of, open_some, read_folder
@@ -119,7 +120,7 @@ def measure(
         # What is wrong with them is said before the network is asked.
         request.targets.all_target_places()
     size_px, framing = checkpoint.network.input_size_px, checkpoint.network.framing
-    torch.set_num_threads(checkpoint.training.threads)
+    use_processor(checkpoint.training.threads)
     given = _given_photos(request.ood_folder, checkpoint.network)
     photos = open_some(
         request.data_folder,
