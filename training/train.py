@@ -83,7 +83,7 @@ def train(request: RunRequest, *, on_photos: Follow = unfollowed, callbacks: Seq
             suffice, or the loss is no number.
     """
     join_processes()
-    record = _record(request, _earlier(request))
+    record = _record(request)
     if not request.dry_run:
         return _train_into(_begun(new_run_folder, request, record), request, record.earlier, on_photos, callbacks)
     with tempfile.TemporaryDirectory() as passing:
@@ -135,7 +135,8 @@ def _earlier(request: RunRequest) -> dict[str, EarlierRun]:
     return found
 
 
-def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
+def _record(request: RunRequest, earlier: dict[str, EarlierRun] | None = None) -> RunRecord:
+    """Returns what is to be trained, on which photos, after which runs: the given ones, else the newest."""
     recipe, network = request.recipe, request.section
     parts = records_by_split(request.data_folder, task_id=request.task.id)
     leaks = find_leaks([record for part in parts.values() for record in part])
@@ -155,7 +156,7 @@ def _record(request: RunRequest, earlier: dict[str, EarlierRun]) -> RunRecord:
         network=network,
         index_sha256=file_sha256(request.data_folder / INDEX_NAME),
         command=request.command,
-        earlier=earlier,
+        earlier=_earlier(request) if earlier is None else earlier,
     )
 
 

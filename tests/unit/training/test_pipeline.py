@@ -64,7 +64,8 @@ def test_a_release_waits_for_every_tier_and_every_tier_for_its_audit(pipeline: P
     graph = Repo(str(pipeline)).index.graph
     after = {stage.name: {each.name for each in graph.successors(stage)} for stage in graph}
     assert after["audit@cannabis"] == {"render@cannabis"}
-    assert after["train@cannabis-fast"] == {"render@cannabis", "audit@cannabis"}
+    assert after["train@crop_health-fast"] == {"render@crop_health", "audit@crop_health"}
+    assert after["train@cannabis-fast"] == {"audit@cannabis", "train@crop_health-full"}
     assert "train@cannabis-fast" in after["train@cannabis-medium"]
     assert "train@cannabis-medium" in after["train@cannabis-full"]
     assert "train@surface_defect-full" in after["train@surface_defect-fast"]
@@ -88,8 +89,10 @@ def test_every_task_and_tier_is_in_the_pipeline(repository_root: Path) -> None:
     assert set(told) == {(task, tier) for task, file in files.items() for tier in file["tiers"]}
     for (task, tier), after in told.items():
         recipe = files[task]["tiers"][tier].get("training", {})
-        needed = recipe.get("teacher", recipe.get("start_from", "").removeprefix(f"{task}/"))
-        assert after == (f"reports/{task}/runs/{needed}.json" if needed else f"reports/{task}/DATASET_AUDIT.json")
+        start = recipe.get("start_from", "")
+        taught_by = f"{task}/{recipe['teacher']}" if "teacher" in recipe else start
+        other, _, needed = taught_by.partition("/")
+        assert after == (f"reports/{other}/runs/{needed}.json" if needed else f"data/{task}/index.jsonl")
 
 
 def test_a_dry_run_works_offline_and_without_a_remote(pipeline: Path) -> None:
