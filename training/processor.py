@@ -13,8 +13,8 @@ def use_processor(threads: int) -> None:
     """Prepares this process for steps on the processor. Nothing but speed and memory change.
 
     A step allocates and frees each activation anew. glibc gives such large pieces back to the kernel, which clears them
-    page by page when they are next touched: of a small network's step, that can be a third of the time. Here freed
-    memory stays with the process, which so holds what its largest step needed until it ends.
+    page by page when they are next touched (what that costs: `python -m training.step_bench`). Here freed memory
+    stays with the process, which so holds what its largest step needed until it ends.
 
     Args:
         threads: At least 1.

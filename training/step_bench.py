@@ -56,7 +56,7 @@ def main(
 
 
 def measured_step(task_id: str, tier: str, *, size_px: int | None, steps: int, keeps: bool) -> StepCost:
-    """Returns what steps of a tier's recipe cost in this process, on random photos of its batch size."""
+    """Returns what steps of a tier's recipe cost in this process, in float32, on random photos of its batch size."""
     told = load_task_file(task_id)
     task, section, recipe = told.to_domain(), told.tier(tier).network("demo"), told.recipe(tier, "demo")
     torch.set_num_threads(recipe.threads)
