@@ -16,6 +16,7 @@ from training.console import explained, progress_bar, tell_next
 from training.near_duplicates import NearDuplicateSection
 from training.places import warn_of_low_coverage
 from training.task_file import SPLITS, load_task_file
+from training.workers import PROCESSORS
 
 app = typer.Typer(no_args_is_help=True, help="What a dataset holds, and what it lacks.")
 
@@ -34,7 +35,7 @@ def audit_command(
     near_distance: Annotated[
         int, typer.Option(min=0, max=127, help="Bits of 256 in which photos of the same thing may differ.")
     ] = NearDuplicateSection().max_distance,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = PROCESSORS,
 ) -> None:
     """Finds what a dataset holds, what is wrong with it, and what to collect. Exit code 1 if its splits leak."""
     console = Console()

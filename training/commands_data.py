@@ -17,6 +17,7 @@ from training.difficulty import QuestionDifficulty, measure_difficulty
 from training.group_bootstrap import Estimate
 from training.render import render_dataset
 from training.task_file import SPLITS, TaskFile, load_task_file
+from training.workers import PROCESSORS
 
 app = typer.Typer(no_args_is_help=True, help="Rendered data: make it, and check how hard it is.")
 
@@ -28,7 +29,7 @@ FolderOption = Annotated[Path | None, typer.Option("--output", help="The dataset
 def render(
     task: TaskArgument,
     *,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that render at once.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render at once.")] = PROCESSORS,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Stop at the first chunk that reaches so many photos.")
     ] = None,
@@ -67,7 +68,7 @@ def _counts_table(task: TaskFile, *, records: list[PhotoRecord]) -> Table:
 def difficulty(
     task: TaskArgument,
     *,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode photos.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode photos.")] = PROCESSORS,
     output: FolderOption = None,
 ) -> None:
     """Checks from outside how hard the rendered task is. Exit code 1 if it is out of its limits."""

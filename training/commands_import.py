@@ -23,6 +23,7 @@ from training.sources.local_folder import open_folder
 from training.sources.mvtec import GOOD, open_mvtec
 from training.sources.read_photos import LEAST_PHOTOS
 from training.task_file import SPLITS, TaskFile, load_task_file
+from training.workers import PROCESSORS
 
 app = typer.Typer(no_args_is_help=True, help="Your own photos: turn them into a dataset.")
 
@@ -70,7 +71,7 @@ def import_command(
     adds: Annotated[
         bool, typer.Option("--add", help="Keep the photos that the dataset holds; else they leave its index.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = PROCESSORS,
     output: Annotated[Path | None, typer.Option("--output", help="The dataset's folder; data/<task>.")] = None,
 ) -> None:
     """Turns photos and labels into a dataset with checked splits. Run again, it keeps every photo on its side."""

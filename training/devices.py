@@ -27,16 +27,17 @@ class ThawingDevicesError(TrainingError):
         self.devices = devices
 
 
-def mixes_precision(recipe: TrainingSection, *, has_gpu: bool = False) -> bool:
+def mixes_precision(recipe: TrainingSection) -> bool:
     """Returns whether the recipe's mixed precision is used here.
 
     A CPU without a unit that multiplies matrices of bfloat16 (AMX) loses more by converting than it gains.
 
     Args:
         recipe: Asks for it, or not.
-        has_gpu: Whether a GPU does the work.
     """
-    return recipe.mixed_precision and (has_gpu or bool(torch.cpu.get_capabilities().get("amx_bf16")))
+    if not recipe.mixed_precision:
+        return False
+    return torch.cuda.is_available() or bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def join_processes() -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from server.domain.task import Head, HeadKind, Task
+from training.asking import said_of
 from training.learner import head_metrics
 from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit, iterate_images
@@ -39,7 +40,12 @@ class HeadReport:
 
 
 def evaluate(
-    network: InspectionNetwork, split: PhotoSplit, task: Task, *, on_photo: Follow = unfollowed
+    network: InspectionNetwork,
+    split: PhotoSplit,
+    task: Task,
+    *,
+    mixed_precision: bool = False,
+    on_photo: Follow = unfollowed,
 ) -> tuple[HeadReport, ...]:
     """Reports on every head, in the task's order.
 
@@ -47,16 +53,17 @@ def evaluate(
         network: In evaluation mode.
         split: The photos.
         task: The taxonomy.
+        mixed_precision: Multiplies in bfloat16.
         on_photo: Follows them.
     """
     collected: dict[str, list[Tensor]] = {head.id: [] for head in task.heads}
     done = 0
-    with torch.inference_mode():
-        for images in iterate_images(split, batch_size=_BATCH):
-            for head, output in network(images).heads.items():
-                collected[head].append(output.effective_logits)
-            done += len(images)
-            on_photo(done, len(split))
+    batches = iterate_images(split, batch_size=_BATCH)
+    for output in said_of(network, batches, mixed_precision=mixed_precision):
+        for head, said in output.heads.items():
+            collected[head].append(said.effective_logits)
+        done += len(output.look)
+        on_photo(done, len(split))
     return report_heads({head: torch.cat(each) for head, each in collected.items()}, split, task)
 
 

@@ -19,7 +19,7 @@ from server.domain.framing import Framing
 from server.imaging import prepare
 from training.dataset import PhotoRecord
 from training.progress import Follow, unfollowed
-from training.workers import worker_pool
+from training.workers import PROCESSORS, worker_pool
 
 _PHOTOS_A_CHUNK = 256
 
@@ -44,7 +44,7 @@ def open_prepared_photos(
     *,
     size_px: int,
     framing: Framing,
-    workers: int = 2,
+    workers: int = PROCESSORS,
     on_progress: Follow = unfollowed,
 ) -> Pixels:
     """Returns the pixels of all photos, preparing them first if this was never done.

@@ -18,6 +18,7 @@ from server.domain.errors import PhotoRefusedError
 from server.domain.framing import Framing
 from server.imaging import BORDER, prepare, read_header
 from training.progress import Follow, unfollowed
+from training.workers import PROCESSORS
 
 HASH_SIDE = 16
 """The hash has HASH_SIDE² bits."""
@@ -95,7 +96,7 @@ def look_at_all(
     photos: Sequence[Callable[[], bytes]],
     *,
     framing: Framing,
-    workers: int = 2,
+    workers: int = PROCESSORS,
     on_progress: Follow = unfollowed,
 ) -> list[PhotoFacts | str]:
     """Looks at many photos, some at a time: decoders work beside each other.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from server.domain.task import Task
+from training.asking import said_of
 from training.checkpoint import (
     HISTORY_NAME,
     PROGRAM_NAME,
@@ -52,11 +53,12 @@ def fit_feature_density(
     """
     photos = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(np.int64))
     looks: list[npt.NDArray[np.float32]] = []
-    with torch.inference_mode():
-        for first in range(0, len(photos), _DENSITY_BATCH):
-            images = torch.from_numpy(split.pixels[photos[first : first + _DENSITY_BATCH]])
-            looks.append(network(images).look.numpy())
-            on_photo(first + len(images), len(photos))
+    places = (photos[first : first + _DENSITY_BATCH] for first in range(0, len(photos), _DENSITY_BATCH))
+    done = 0
+    for output in said_of(network, (torch.from_numpy(split.pixels[each]) for each in places)):
+        looks.append(output.look.numpy())
+        done += len(output.look)
+        on_photo(done, len(photos))
     labels = {head: split.labels[head][photos].astype(np.int64) for head in task.decision_heads}
     counts = {head: len(task.head(head).labels) for head in task.decision_heads}
     fit_density(network.density, np.concatenate(looks), density_classes(labels, counts))
@@ -66,8 +68,7 @@ def measured(
     network: InspectionNetwork, split: PhotoSplit, task: Task, *, mixed_precision: bool, on_photo: Follow = unfollowed
 ) -> dict[str, float]:
     """Returns the metrics of a network in the views in which it will serve, named and rounded as the loop does."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
-        reports = evaluate(network, split, task, on_photo=on_photo)
+    reports = evaluate(network, split, task, mixed_precision=mixed_precision, on_photo=on_photo)
     return {f"val_{each.head}_{name}": value for each in reports for name, value in each.metrics.items()}
 
 

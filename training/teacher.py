@@ -2,13 +2,14 @@
 
 import os
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
 
 from server.domain.task import HeadKind, Task
+from training.asking import said_of
 from training.checkpoint import CHECKPOINT_NAME, file_sha256, load_network, read_checkpoint
 from training.devices import mixes_precision
 from training.photo_data import Chances, PhotoSplit, iterate_images, open_splits
@@ -49,17 +50,14 @@ def ask_teacher(
         head.id: np.full((len(photos), len(head.labels)), np.nan, dtype=np.float32) for head in task.heads
     }
     done = 0
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixes_precision(checkpoint.training)):
-        for images in iterate_images(photos, batch_size=_BATCH):
-            if done >= wanted:
-                break
-            for head, output in network(images).heads.items():
-                logits = output.effective_logits
-                is_category = task.head(head).kind is HeadKind.CATEGORY
-                said = logits.softmax(dim=1) if is_category else logits.sigmoid()
-                chances[head][done : done + len(images)] = said.numpy()
-            done = min(done + len(images), len(photos))
-            on_photo(min(done, wanted), wanted)
+    batches = islice(iterate_images(photos, batch_size=_BATCH), -(-wanted // _BATCH))
+    for output in said_of(network, batches, mixed_precision=mixes_precision(checkpoint.training)):
+        first, done = done, done + len(output.look)
+        for head, said in output.heads.items():
+            is_category = task.head(head).kind is HeadKind.CATEGORY
+            logits = said.effective_logits
+            chances[head][first:done] = (logits.softmax(dim=1) if is_category else logits.sigmoid()).numpy()
+        on_photo(min(done, wanted), wanted)
     kept.parent.mkdir(exist_ok=True)
     aside = kept.with_name(f".{kept.name}.{os.getpid()}")
     save_file(chances, aside)

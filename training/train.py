@@ -303,7 +303,7 @@ def _loop(
         limit_val_batches=_DRY_BATCHES if request.dry_run else None,
         num_sanity_val_steps=0,
         gradient_clip_val=recipe.gradient_clip,
-        precision="bf16-mixed" if mixes_precision(recipe, has_gpu=torch.cuda.is_available()) else "32-true",
+        precision="bf16-mixed" if mixes_precision(recipe) else "32-true",
         callbacks=[
             # Averaging begins after the warm-up, so that no random weight is part of the average.
             EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),

@@ -6,6 +6,9 @@ import signal
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+PROCESSORS = len(os.sched_getaffinity(0))
+"""How many this process may use: so many workers, unless told otherwise. What they make does not depend on it."""
+
 _PR_SET_PDEATHSIG = 1
 
 

@@ -27,6 +27,7 @@ from training.places import cluster_centres, nearest_centres
 from training.progress import Follow, unfollowed
 from training.splits import allowed_groups, find_leaks
 from training.task_file import SPLITS, Split, TaskFile
+from training.workers import PROCESSORS
 
 _PLACE_CLUSTERS = 5
 _MONTH_DIGITS = 7
@@ -54,7 +55,7 @@ def audit_dataset(
     *,
     limit: int | None = None,
     near: NearDuplicateSection | None = None,
-    workers: int = 2,
+    workers: int = PROCESSORS,
     on_photo: Follow = unfollowed,
     on_pair: Follow = unfollowed,
 ) -> Audited:

@@ -12,6 +12,7 @@ from torch import Tensor
 from server.domain.framing import Framing
 from server.domain.task import Head, HeadKind, Task
 from server.imaging import prepare
+from training.asking import said_of
 from training.errors import TrainingError
 from training.group_bootstrap import IndexArray, group_indices
 from training.model import InspectionNetwork
@@ -86,17 +87,17 @@ def ask(network: InspectionNetwork, batches: Iterable[Tensor], *, total: int, on
     """
     logits: dict[str, list[Tensor]] = {head: [] for head in network.heads}
     variances: dict[str, list[Tensor]] = {head: [] for head in network.heads}
-    distances, attention, done = [], [], 0
+    looks, attention, done = [], [], 0
+    for output in said_of(network, batches):
+        for head, said in output.heads.items():
+            logits[head].append(said.effective_logits)
+            variances[head].append(said.log_variance.exp())
+        looks.append(output.look)
+        attention.append(output.attention)
+        done += len(output.look)
+        on_photo(done, total)
     with torch.inference_mode():
-        for images in batches:
-            output = network(images)
-            for head, said in output.heads.items():
-                logits[head].append(said.effective_logits)
-                variances[head].append(said.log_variance.exp())
-            distances.append(network.density(output.look))
-            attention.append(output.attention)
-            done += len(images)
-            on_photo(done, total)
+        distances = [network.density(each) for each in looks]
     return Answers(
         {head: torch.cat(each).numpy() for head, each in logits.items()},
         {head: torch.cat(each).numpy() for head, each in variances.items()},

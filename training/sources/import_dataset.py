@@ -33,6 +33,7 @@ from training.sources.read_photos import (
 )
 from training.splits import SPLIT_FILE_NAME, names_of, read_split_file, split_file_text
 from training.task_file import SPLITS, Split, TaskFile
+from training.workers import PROCESSORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class ImportRequest:
     least_photos: int = LEAST_PHOTOS
     near: NearDuplicateSection = field(default_factory=NearDuplicateSection)
     in_place: bool = False
-    workers: int = 2
+    workers: int = PROCESSORS
     adds: bool = False
     command: str = "loupe-train import"
 

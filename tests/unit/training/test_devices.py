@@ -21,11 +21,13 @@ def test_precision_is_mixed_where_it_saves_time(
 ) -> None:
     """On a GPU, and on a CPU that multiplies bfloat16 itself; never unasked."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     recipe = small_task().training.model_copy(update={"mixed_precision": asked})
-    assert mixes_precision(recipe, has_gpu=has_gpu) is expected
+    assert mixes_precision(recipe) is expected
 
 
 def test_a_machine_of_another_kind_says_nothing_of_amx(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then it has none."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert not mixes_precision(small_task().training.model_copy(update={"mixed_precision": True}))
