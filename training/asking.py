@@ -26,7 +26,12 @@ def said_of(
     try:
         for images in batches:
             # Entered anew for each batch: whoever iterates works outside of it.
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+            with (
+                torch.inference_mode(),
+                # A GPU's short-cut of float32 (TF32) moves distances of features in the second decimal.
+                torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+                torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision),
+            ):
                 output = network(images.to(device))
             yield _brought_back(output)
     finally:

@@ -297,7 +297,6 @@ def _loop(
         every_steps=recipe.state_every_steps,
     )
     trainer = pl.Trainer(
-        accelerator="auto",
         max_epochs=recipe.epochs,
         limit_train_batches=_DRY_BATCHES if request.dry_run else None,
         limit_val_batches=_DRY_BATCHES if request.dry_run else None,
