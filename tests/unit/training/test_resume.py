@@ -54,7 +54,7 @@ class AveragedWeights(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Copies them."""
-        self.weights = {name: each.clone() for name, each in pl_module.state_dict().items()}
+        self.weights = {name: each.cpu().clone() for name, each in pl_module.state_dict().items()}
 
 
 @pytest.fixture(scope="module")
