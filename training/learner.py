@@ -29,6 +29,8 @@ from training.photo_data import Batch
 from training.recipe import TrainingSection
 
 _CPU_COMPILERS = ("g++", "clang++")
+_GPU_COMPILERS = ("gcc", "clang")
+"""Of what starts a kernel there; the kernels themselves need no program of the machine."""
 
 _log = logging.getLogger(__name__)
 
@@ -203,8 +205,9 @@ def _compiled(network: InspectionNetwork) -> Callable[[Tensor], NetworkOutput]:
 
     Only training is compiled: validation, few photos of many shapes, is not worth the wait.
     """
-    if not torch.cuda.is_available() and not any(map(shutil.which, _CPU_COMPILERS)):
-        _log.warning("No C++ compiler here (%s): steps are not compiled, and take longer.", ", ".join(_CPU_COMPILERS))
+    compilers = _GPU_COMPILERS if torch.cuda.is_available() else _CPU_COMPILERS
+    if not any(map(shutil.which, compilers)):
+        _log.warning("No compiler here (%s): steps are not compiled, and take longer.", ", ".join(compilers))
         return network.forward
     forward: Callable[[Tensor], NetworkOutput] = torch.compile(network.forward, dynamic=False)
     return forward
