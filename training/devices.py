@@ -86,14 +86,7 @@ def process_count(recipe: TrainingSection) -> int:
 
 
 def trainer_devices(recipe: TrainingSection) -> dict[str, Any]:
-    """Returns what Lightning is told of devices: how exactly they work, and how many: one, the recipe's, or torchrun's.
-
-    A GPU's fastest kernels add in any order; the same seed then gives other weights. A CPU knows no such kernels.
-    """
-    return {"accelerator": "auto", "deterministic": "warn" if torch.cuda.is_available() else None, **_counts(recipe)}
-
-
-def _counts(recipe: TrainingSection) -> dict[str, Any]:
+    """Returns what Lightning is told of devices: one, as many as the recipe says, or torchrun's."""
     if dist.is_torchelastic_launched():
         local = max(1, dist.get_world_size() // _node_count())
         return {"devices": local, "num_nodes": _node_count(), "strategy": recipe.strategy}

@@ -297,6 +297,9 @@ def _loop(
         every_steps=recipe.state_every_steps,
     )
     trainer = pl.Trainer(
+        accelerator="auto",
+        # A GPU's fastest kernels add in any order: the same seed would give other weights.
+        deterministic="warn" if torch.cuda.is_available() else None,
         max_epochs=recipe.epochs,
         limit_train_batches=_DRY_BATCHES if request.dry_run else None,
         limit_val_batches=_DRY_BATCHES if request.dry_run else None,

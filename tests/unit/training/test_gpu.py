@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from small_dataset import small_task, write_small_dataset
 
+from training.asking import said_of
 from training.checkpoint import load_network
 from training.photo_data import PhotoSplit, open_splits
 from training.recipe import StageSection
@@ -79,3 +80,15 @@ def test_a_gpu_says_what_the_cpu_says(run: RunResult, data_folder: Path, monkeyp
     for head in task.heads:
         np.testing.assert_allclose(here.probabilities(head), there.probabilities(head), atol=1e-3)
     np.testing.assert_allclose(here.feature_distances, there.feature_distances, atol=1e-2)
+
+
+def test_a_network_that_is_asked_no_further_is_back(run: RunResult) -> None:
+    """On the CPU, also where one stops in the middle, or a batch is refused."""
+    network = load_network(run.folder, real_task().to_domain())
+    photos = torch.zeros(2, 128, 128, 3, dtype=torch.uint8)
+    for _ in said_of(network, [photos, photos]):
+        break
+    assert {each.device.type for each in network.parameters()} == {"cpu"}
+    with pytest.raises(RuntimeError):
+        list(said_of(network, [photos[..., :2]]))
+    assert {each.device.type for each in network.parameters()} == {"cpu"}
