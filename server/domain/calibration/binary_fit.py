@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 
-from server.domain.calibration.binary_maps import LARGEST_PARAMETER, Beta, CentredIsotonic, Platt
+from server.domain.calibration.binary_maps import LARGEST_PARAMETER, Beta, BinaryIdentity, CentredIsotonic, Platt
 from server.domain.calibration.fit_items import BoolArray
 from server.domain.calibration.newton import minimise
 from server.domain.calibration.probability import DoubleArray, sigmoid
+
+LogisticMap = Platt | Beta
 
 
 def fit_platt(scores: DoubleArray, hits: BoolArray) -> Platt:
@@ -33,6 +35,33 @@ def fit_beta(scores: DoubleArray, hits: BoolArray) -> Beta:
     features = np.stack([-np.logaddexp(0.0, -scores), np.logaddexp(0.0, scores)], axis=1)
     (rise, fall), intercept = _fit_logistic(features, targets, prior)
     return Beta(rise, fall, intercept, _margin(len(scores)))
+
+
+def shrunk(fitted: LogisticMap, scores: DoubleArray, hits: BoolArray, *, independent_share: float) -> LogisticMap:
+    """Moves a map towards the engine's own probabilities, by what chance alone gains with as many parameters.
+
+    What is kept is `1 - d / chi_squared`, at least 0: `chi_squared` is twice the gain in log-likelihood over the
+    engine's probabilities, and chance alone brings `d`, the number of parameters, on average. So a map is as near to
+    none as the labels leave open, and nothing is chosen between the two. The heuristic shrinkage factor of van
+    Houwelingen and le Cessie, "Predictive value of statistical models", 1990.
+
+    Args:
+        fitted: To these items.
+        scores: [item_count] float64, finite; at least one.
+        hits: [item_count] bool. Whether each was so.
+        independent_share: How many independent labels there are an item, in (0, 1].
+    """
+    own, mapped = (
+        np.log(np.where(hits, probabilities, 1.0 - probabilities))
+        for probabilities in (BinaryIdentity().calibrate(scores), fitted.calibrate(scores))
+    )
+    chi_squared = 2.0 * independent_share * float((mapped - own).sum())
+    parameter_count = 2 if isinstance(fitted, Platt) else 3
+    kept = 1.0 - parameter_count / chi_squared if chi_squared > parameter_count else 0.0
+    if isinstance(fitted, Platt):
+        return Platt(1.0 + kept * (fitted.slope - 1.0), kept * fitted.intercept, fitted.margin)
+    rise, fall = (1.0 + kept * (each - 1.0) for each in (fitted.rise, fitted.fall))
+    return Beta(rise, fall, kept * fitted.intercept, fitted.margin)
 
 
 def fit_centred_isotonic(scores: DoubleArray, hits: BoolArray) -> CentredIsotonic:

@@ -84,6 +84,11 @@ class Folds:
     group_count: int
     fold_of: IndexArray
 
+    @property
+    def independent_share(self) -> float:
+        """How many independent labels there are an item, in (0, 1]."""
+        return self.group_count / len(self.members)
+
     @classmethod
     def deal(cls, groups: IndexArray | None, *, item_count: int, seed: int) -> "Folds":
         """Deals groups to folds at random, as evenly as can be.

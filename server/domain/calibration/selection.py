@@ -5,9 +5,12 @@ standard error of the best and simpler wins. Then, on answers for items that it 
 on, the map of the winner's confidence is chosen, and here the lowest loss wins: a whole point
 of calibration error costs too little log-loss to stand out from its standard error, and the
 confidence is what is promised. Each attribute has a choice of its own, by the lowest loss for
-the same reason. A kind takes part from a
-stated number of labels on: isotonic maps were measured to lose below theirs, the others' are
-judgement, the more the freer. A kind that is asked for by name is fitted as asked.
+the same reason. Whether either is mapped at all is no choice: logistic maps are shrunk towards
+the engine's own probabilities by what the labels leave open.
+
+A kind takes part from a stated number of labels on: isotonic maps were measured to lose below
+theirs, the others' are judgement, the more the freer. A kind that is asked for by name is fitted
+as asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.domain.calibration.binary_fit import fit_beta, fit_centred_isotonic, fit_platt
+from server.domain.calibration.binary_fit import fit_beta, fit_centred_isotonic, fit_platt, shrunk
 from server.domain.calibration.binary_maps import BinaryIdentity, BinaryMap
 from server.domain.calibration.calibrator import AttributeMaps, Calibrator, CategoryMap
 from server.domain.calibration.category_fit import (
@@ -53,11 +56,11 @@ LABELS = "labels"
 
 _WINNER_CHANGES = frozenset({MapKind.STRUCTURED_VECTOR, MapKind.STRUCTURED_MATRIX})
 _BASE_KINDS = (MapKind.IDENTITY, MapKind.TEMPERATURE, MapKind.STRUCTURED_VECTOR, MapKind.STRUCTURED_MATRIX)
-_BINARY_FITS: Mapping[MapKind, Callable[[DoubleArray, BoolArray], BinaryMap]] = {
-    MapKind.IDENTITY: lambda _scores, _hits: BinaryIdentity(),
-    MapKind.PLATT: fit_platt,
-    MapKind.BETA: fit_beta,
-    MapKind.ISOTONIC: fit_centred_isotonic,
+_BINARY_FITS: Mapping[MapKind, Callable[[DoubleArray, BoolArray, float], BinaryMap]] = {
+    MapKind.IDENTITY: lambda *_: BinaryIdentity(),
+    MapKind.PLATT: lambda scores, hits, share: shrunk(fit_platt(scores, hits), scores, hits, independent_share=share),
+    MapKind.BETA: lambda scores, hits, share: shrunk(fit_beta(scores, hits), scores, hits, independent_share=share),
+    MapKind.ISOTONIC: lambda scores, hits, _share: fit_centred_isotonic(scores, hits),
 }
 
 
@@ -134,7 +137,7 @@ def fit_category_map(logits: LogitArray, labels: IndexArray, *, kind: MapKind) -
     if kind in _BASE_KINDS:
         return _fit_bases(scores, labels, (kind,))[kind]
     base = fit_smoothed_temperature(scores, labels)
-    return TopLabel(base, _fit_winner(base.calibrate(scores), labels, kind))
+    return TopLabel(base, _fit_winner(base.calibrate(scores), labels, kind, 1.0))
 
 
 def _choose_category_map(
@@ -158,32 +161,29 @@ def _choose_category_map(
         return base, (bases,)
     right = answers.argmax(axis=1) == labels
     winner = _compare_binary(WINNER, winner_odds(answers), right, folds)
-    if winner.chosen is MapKind.IDENTITY:
-        return base, (bases, winner)
-    return TopLabel(base, _fit_winner(answers, labels, winner.chosen)), (bases, winner)
+    return TopLabel(base, _fit_winner(answers, labels, winner.chosen, folds.independent_share)), (bases, winner)
 
 
 def _choose_binary_map(
     question: str, scores: DoubleArray, hits: BoolArray, folds: Folds, kind: MapKind | None
 ) -> tuple[BinaryMap, Comparison]:
-    if kind is not None:
-        comparison = Comparison(question, kind, ())
-    elif hits.all() or not hits.any():
+    if kind is None and (hits.all() or not hits.any()):
         # With one kind of labels only, a smoothed share is all that they tell.
-        comparison = Comparison(question, MapKind.PLATT, ())
-    else:
-        comparison = _compare_binary(question, scores, hits, folds)
-    return _BINARY_FITS[comparison.chosen](scores, hits), comparison
+        return fit_platt(scores, hits), Comparison(question, MapKind.PLATT, ())
+    comparison = _compare_binary(question, scores, hits, folds) if kind is None else Comparison(question, kind, ())
+    return _BINARY_FITS[comparison.chosen](scores, hits, folds.independent_share), comparison
 
 
 def _compare_binary(question: str, scores: DoubleArray, hits: BoolArray, folds: Folds) -> Comparison:
-    kinds = _with_enough_labels(_BINARY_FITS, folds)
+    mapping = (each for each in _BINARY_FITS if each is not MapKind.IDENTITY)
+    kinds = _with_enough_labels(mapping, folds) or (MapKind.IDENTITY,)
     if len(kinds) == 1:
         return Comparison(question, kinds[0], ())
     unseen = np.empty((len(kinds), len(scores)))
     for fold in range(FOLDS):
         out = folds.fold_of == fold
-        unseen[:, out] = [_BINARY_FITS[each](scores[~out], hits[~out]).calibrate(scores[out]) for each in kinds]
+        maps = [_BINARY_FITS[each](scores[~out], hits[~out], folds.independent_share) for each in kinds]
+        unseen[:, out] = [each.calibrate(scores[out]) for each in maps]
     return compare(question, kinds, -np.log(np.where(hits, unseen, 1.0 - unseen)), folds, reach=0.0)
 
 
@@ -199,9 +199,9 @@ def _fit_bases(scores: DoubleArray, labels: IndexArray, kinds: Iterable[MapKind]
     return {each: fits[each]() for each in kinds}
 
 
-def _fit_winner(answers: DoubleArray, labels: IndexArray, kind: MapKind) -> BinaryMap:
+def _fit_winner(answers: DoubleArray, labels: IndexArray, kind: MapKind, independent_share: float) -> BinaryMap:
     """Fits the confidence of the most probable label of [item_count, label_count] answers."""
-    return _BINARY_FITS[kind](winner_odds(answers), answers.argmax(axis=1) == labels)
+    return _BINARY_FITS[kind](winner_odds(answers), answers.argmax(axis=1) == labels, independent_share)
 
 
 def _with_enough_labels(kinds: Iterable[MapKind], folds: Folds) -> tuple[MapKind, ...]:
@@ -230,6 +230,6 @@ def refit_winner(
     answers = base.calibrate(scores)
     folds = Folds.deal(groups, item_count=len(scores), seed=seed)
     comparison = _compare_binary(WINNER, winner_odds(answers), answers.argmax(axis=1) == labels, folds)
-    # Even an identity is spelt out: the calibrator's own map of its winner was for other items.
-    chosen = TopLabel(base, _fit_winner(answers, labels, comparison.chosen))
+    # Even an identity, of few labels, is spelt out: the calibrator's own map of its winner was for other items.
+    chosen = TopLabel(base, _fit_winner(answers, labels, comparison.chosen, folds.independent_share))
     return FittedHead(Calibrator(calibrator.engine_sha256, chosen, len(scores)), (comparison,))

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize, root
+from scipy.stats import entropy
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
-from server.domain.calibration.binary_fit import fit_beta, fit_centred_isotonic, fit_platt
-from server.domain.calibration.binary_maps import BinaryMap
+from server.domain.calibration.binary_fit import LogisticMap, fit_beta, fit_centred_isotonic, fit_platt, shrunk
+from server.domain.calibration.binary_maps import BinaryIdentity, BinaryMap, Platt
 from server.domain.calibration.calibrator import HeadMap
 from server.domain.calibration.category_fit import (
     fit_smoothed_temperature,
@@ -26,6 +28,7 @@ from server.domain.errors import CalibrationDataError
 
 Fit = Callable[[DoubleArray, np.ndarray], HeadMap]
 BinaryFit = Callable[[DoubleArray, np.ndarray], BinaryMap]
+LogisticFit = Callable[[DoubleArray, np.ndarray], LogisticMap]
 
 
 def loss_of(probabilities: DoubleArray, labels: np.ndarray) -> float:
@@ -44,6 +47,12 @@ def smoothed(hits: np.ndarray) -> DoubleArray:
     """Platt's targets."""
     positives, negatives = hits.sum(), (~hits).sum()
     return np.where(hits, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+
+def deviations(fitted: LogisticMap) -> DoubleArray:
+    """How far its parameters are from those of no map."""
+    slopes = (fitted.slope,) if isinstance(fitted, Platt) else (fitted.rise, fitted.fall)
+    return np.array([*(each - 1.0 for each in slopes), fitted.intercept])
 
 
 @pytest.mark.parametrize("truth", [0.3, 1.0, 4.0])
@@ -159,6 +168,49 @@ def test_beta_recovers_the_truth() -> None:
     odds = -0.5 * np.logaddexp(0, -scores) + 1.5 * np.logaddexp(0, scores) - 0.4
     fitted = fit_beta(scores, generator.random(20_000) < sigmoid(odds))
     assert (fitted.rise, fitted.fall, fitted.intercept) == pytest.approx((0.5, 1.5, -0.4), rel=0.1, abs=0.05)
+
+
+@pytest.mark.parametrize(("fit", "parameter_count"), [(fit_platt, 2), (fit_beta, 3)])
+def test_a_map_keeps_what_chance_does_not_explain(fit: LogisticFit, parameter_count: int) -> None:
+    """Every parameter moves towards the engine's own by one factor, which scikit-learn's log-losses give."""
+    scores = np.random.default_rng(21).normal(0, 2, 400)
+    hits = np.random.default_rng(22).random(400) < sigmoid(0.7 * scores + 0.3)
+    fitted = fit(scores, hits)
+    untouched, mapped = (log_loss(hits, each, normalize=False) for each in (sigmoid(scores), fitted.calibrate(scores)))
+    for independent_share in (1.0, 0.5):
+        kept = 1 - parameter_count / (2 * independent_share * (untouched - mapped))
+        assert 0.2 < kept < 0.95
+        moved = shrunk(fitted, scores, hits, independent_share=independent_share)
+        assert deviations(moved) == pytest.approx(kept * deviations(fitted), rel=1e-4)
+
+
+@pytest.mark.parametrize("fit", [fit_platt, fit_beta])
+def test_nothing_is_kept_of_what_chance_brings(fit: LogisticFit) -> None:
+    """Labels that gain a map less than chance leave the engine's own probabilities."""
+    scores = np.random.default_rng(23).normal(0, 2, 2_000)
+    hits = np.random.default_rng(24).random(2_000) < sigmoid(scores)
+    moved = shrunk(fit(scores, hits), scores, hits, independent_share=0.1)
+    assert (deviations(moved) == 0).all()
+
+
+@pytest.mark.parametrize("count", [50, 200, 1_000])
+def test_shrunk_maps_are_nearer_to_the_truth(count: int) -> None:
+    """Of engines from right to far off: nearer on average than the fitted map and than none, nowhere much farther."""
+    divergences = []
+    for standard_errors in (0, 1, 2, 4, 8):
+        error = standard_errors / count**0.5
+        for seed in range(200):
+            scores = np.random.default_rng(seed).normal(-1, 2, count)
+            truth = sigmoid((1 - 0.8 * error) * scores - 1.2 * error)
+            hits = np.random.default_rng(1_000 + seed).random(count) < truth
+            fitted = fit_platt(scores, hits)
+            maps = (shrunk(fitted, scores, hits, independent_share=1.0), fitted, BinaryIdentity())
+            divergences.append(
+                [entropy([truth, 1 - truth], [p, 1 - p]).mean() for p in (m.calibrate(scores) for m in maps)]
+            )
+    ours, as_fitted, untouched = np.reshape(divergences, (5, 200, 3)).mean(axis=1).T
+    assert ours.mean() < min(0.85 * as_fitted.mean(), untouched.mean())
+    assert (ours < 1.35 * as_fitted).all()
 
 
 @pytest.mark.parametrize("fit", [fit_platt, fit_beta])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from calibration_world import draw_labels
 
-from server.domain.calibration.calibrator import AttributeMaps
 from server.domain.calibration.category_maps import Identity, SmoothedTemperature, StructuredMatrix, StructuredVector
 from server.domain.calibration.cross_validation import Folds, MapKind, compare
 from server.domain.calibration.probability import sigmoid, softmax
@@ -139,14 +138,30 @@ def test_a_kind_that_does_not_suit_is_refused() -> None:
 
 
 def test_each_attribute_has_its_own_choice() -> None:
-    """An honest attribute is left alone while its overconfident neighbour is mended."""
+    """An honest attribute is hardly touched while its overconfident neighbour is mended."""
     generator = np.random.default_rng(13)
     scores = generator.normal(0, 2, (1_500, 2))
     present = generator.random((1_500, 2)) < sigmoid(scores)
-    fitted = fit(scores * [1.0, 3.0], present.astype(np.int64), ATTRIBUTES)
-    assert isinstance(fitted.calibrator.map, AttributeMaps)
-    assert [each.kind for each in fitted.calibrator.map.maps] == ["identity", "platt"]
+    logits = scores * [1.0, 3.0]
+    fitted = fit(logits, present.astype(np.int64), ATTRIBUTES)
+    errors = np.abs(fitted.calibrator.calibrate(logits) - sigmoid(scores)).mean(axis=0)
+    assert errors[0] < 0.005
+    assert errors[1] < 0.02 < np.abs(sigmoid(logits) - sigmoid(scores)).mean(axis=0)[1]
     assert [each.question for each in fitted.comparisons] == ["x", "y"]
+
+
+def test_photos_of_a_specimen_do_not_make_an_attribute_surer() -> None:
+    """Eight copies of each item ask for much the same map as one of each: as specimens, not as photos."""
+    generator = np.random.default_rng(16)
+    scores = generator.normal(0, 2, (80, 2))
+    present = (generator.random((80, 2)) < sigmoid(scores - 0.6)).astype(np.int64)
+    copies = [np.repeat(each, 8, axis=0) for each in (scores, present)]
+    single = fit(scores, present, ATTRIBUTES)
+    grouped = fit(*copies, ATTRIBUTES, groups=np.repeat(range(80), 8))
+    ungrouped = fit(*copies, ATTRIBUTES)
+    middle = np.linspace(-1, 1, 5)[:, None].repeat(2, axis=1)
+    own, same, surer = (each.calibrator.calibrate(middle) for each in (single, grouped, ungrouped))
+    assert 3 * np.abs(same - own).max() < np.abs(surer - own).max()
 
 
 @pytest.mark.parametrize("present", [0, 1])
