@@ -35,6 +35,7 @@ class _NetworkPart(_Part):
     input_size_px: int
     framing: Framing = Framing.CENTRE
     backbone_size_px: int | None = None
+    pyramid_px: tuple[int, ...] = ()
     views: int = 1
 
     @property
@@ -44,8 +45,8 @@ class _NetworkPart(_Part):
 
     @property
     def seen_pixels(self) -> int:
-        """How many pixels it looks at, in all views."""
-        return self.seen_size_px**2 * self.views
+        """How many pixels it looks at, in all sizes and views."""
+        return sum(side**2 for side in (self.seen_size_px, *self.pyramid_px)) * self.views
 
 
 class _DataPart(_Part):

@@ -124,11 +124,15 @@ class StatisticsPooling(nn.Module):
         count = _STATISTICS * sum(channels)
         self.projected = nn.Sequential(nn.BatchNorm1d(count), nn.Linear(count, width))
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns [batch, width] float32, and even weights [batch, rows, columns] of the places of the finer map."""
-        found = [each.float().flatten(2) for each in (fine, coarse)]
+    def forward(self, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns [batch, width] float32, and even weights [batch, rows, columns] of the places of the first map.
+
+        Args:
+            maps: Each [batch, channels, rows, columns]; as many channels as the pooling was built for, in its order.
+        """
+        found = [each.float().flatten(2) for each in maps]
         statistics = [value for each in found for value in (each.mean(dim=2), each.amax(dim=2), _spread(each))]
-        return self.projected(torch.cat(statistics, dim=1)), _even_weights(fine)
+        return self.projected(torch.cat(statistics, dim=1)), _even_weights(maps[0])
 
 
 class HeadMlp(nn.Module):
@@ -220,7 +224,8 @@ class InspectionNetwork(nn.Module):
         width = section.feature_width
         fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
         if section.pooling == "statistics":
-            self.statistics = StatisticsPooling((fine_channels, coarse_channels), width)
+            sizes = 1 + len(section.pyramid_px)
+            self.statistics = StatisticsPooling((fine_channels, coarse_channels) * sizes, width)
         else:
             self.fine = nn.Conv2d(fine_channels, width, 1, bias=False)
             self.coarse = nn.Conv2d(coarse_channels, width, 1, bias=False)
@@ -250,7 +255,7 @@ class InspectionNetwork(nn.Module):
         symmetries = symmetries_of(self.views, self.section.four_views)
         seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in symmetries])
         fine, coarse = self.backbone(seen)
-        embeddings, attentions = cast("Any", self._pooled(fine, coarse))
+        embeddings, attentions = cast("Any", self._pooled(fine, coarse, *self._smaller_maps(seen)))
         embedding = self._over_views(embeddings)
         maps = attentions.unflatten(0, (self.views, -1))
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(symmetries)]
@@ -262,10 +267,16 @@ class InspectionNetwork(nn.Module):
         """Returns [batch, width]: the mean over the views of [views * batch, width]."""
         return features.reshape(self.views, -1, features.shape[1]).mean(dim=0)
 
-    def _pooled(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    def _smaller_maps(self, seen: Tensor) -> list[Tensor]:
+        """Returns the backbone's maps of the same photos at the sides of the image pyramid, in its order."""
+        shares = [side / self.section.seen_size_px for side in self.section.pyramid_px]
+        sides = [max(STRIDE, round(share * seen.shape[-1])) for share in shares]
+        return [each for side in sides for each in self.backbone(_resized(seen, side))]
+
+    def _pooled(self, fine: Tensor, coarse: Tensor, *smaller: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the backbone's maps have to say of a photo, and how much its places weighed."""
         if self.section.pooling == "statistics":
-            pooled: tuple[Tensor, Tensor] = self.statistics(fine, coarse)
+            pooled: tuple[Tensor, Tensor] = self.statistics(fine, coarse, *smaller)
             return pooled
         coarse = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
         attended: tuple[Tensor, Tensor] = self.attention(self.fused(self.fine(fine) + coarse))
@@ -275,9 +286,12 @@ class InspectionNetwork(nn.Module):
         """Returns photos as large as the backbone sees them; in training they may be of another size than served."""
         if self.section.seen_size_px == self.section.input_size_px:
             return pixels
-        side = shrunk_side(pixels.shape[-1], self.section)
-        # Without a filter against aliasing, which engines do not have: what is trained is what is served.
-        return nn.functional.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
+        return _resized(pixels, shrunk_side(pixels.shape[-1], self.section))
+
+
+def _resized(pixels: Tensor, side: int) -> Tensor:
+    """Returns [batch, 3, side, side], without a filter against aliasing, which engines do not have."""
+    return nn.functional.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def shrunk_side(given_px: int, section: NetworkSection) -> int:

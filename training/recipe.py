@@ -74,6 +74,11 @@ class NetworkSection(RecipeSection):
         " statistics: mean, greatest and spread over all places, channel by channel; what few photos can learn to read"
         " of a frozen backbone. Its attention map is even.",
     )
+    pyramid_px: tuple[Annotated[int, Field(ge=32)], ...] = Field(
+        default=(),
+        description="Smaller sides at which the backbone sees the photo once more; the statistics of all are read."
+        " A frozen backbone knows what it learnt to look for at one size only, and defects come in several.",
+    )
     normalisation: Literal["imagenet", "backbone"] = Field(
         default="imagenet",
         description="Mean and spread of the pixels: ImageNet's, or what timm gives for the backbone.",
@@ -89,6 +94,12 @@ class NetworkSection(RecipeSection):
     def _only_shrinks(self) -> Self:
         if self.seen_size_px > self.input_size_px:
             raise ValueError("backbone_size_px is at most input_size_px: a network does not see more than it is given")
+        if self.pyramid_px and self.pooling != "statistics":
+            raise ValueError(
+                'pyramid_px needs pooling = "statistics": places of several sizes cannot be weighed together'
+            )
+        if any(side >= self.seen_size_px for side in self.pyramid_px):
+            raise ValueError("each side of pyramid_px is smaller than what the backbone sees first")
         return self
 
     @property

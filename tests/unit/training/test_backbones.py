@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from pydantic import ValidationError
 from small_dataset import small_task
 
 from build_engines.export import to_onnx
@@ -182,6 +183,40 @@ def test_statistics_see_every_place_alike(tmp_path: Path) -> None:
     moved, _ = trained.statistics(fine.flip(3), coarse.flip(2))
     assert torch.allclose(moved, trained.statistics(fine, coarse)[0], atol=1e-5)
     require_parity(trained, tmp_path)
+
+
+def test_statistics_of_a_pyramid_are_those_of_smaller_photos(tmp_path: Path) -> None:
+    """The same backbone sees each side, in training also its share of a smaller photo; the export is the same."""
+    trained = network("test_efficientnet", 96, pooling="statistics", pyramid_px=(64, 32))
+    assert np.isfinite(step(trained, 96))
+    assert np.isfinite(step(trained, 64))
+    settle(trained, 96)
+    channels = list(trained.backbone.feature_info.channels())  # type: ignore[union-attr, operator]
+    given: list[torch.Tensor] = []
+    hook = trained.statistics.register_forward_pre_hook(lambda _module, maps: given.extend(maps))  # type: ignore[union-attr, operator]
+    trained.eval()
+    with torch.no_grad():
+        trained(photos(2, 96))
+        pixels = (photos(2, 96).permute(0, 3, 1, 2).float() - trained.mean) / trained.std
+        expected = [
+            each
+            for side in (96, 64, 32)
+            for each in trained.backbone(torch.nn.functional.interpolate(pixels, size=(side, side), mode="bilinear"))
+        ]
+    hook.remove()
+    assert [each.shape[1] for each in given] == channels * 3
+    assert all(torch.allclose(own, each, atol=1e-5) for own, each in zip(given, expected, strict=True))
+    require_parity(trained, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"pyramid_px": (32,)}, "statistics"), ({"pooling": "statistics", "pyramid_px": (64,)}, "smaller than")],
+)
+def test_a_pyramid_that_cannot_be_is_refused(changes: dict[str, object], why: str) -> None:
+    """Where places are weighed, and where a side is no smaller than the first."""
+    with pytest.raises(ValidationError, match=why):
+        network("test_efficientnet", 64, **changes)
 
 
 def test_a_backbone_that_nobody_has_is_named() -> None:
