@@ -91,7 +91,7 @@ class NetworkSection(RecipeSection):
     )
 
     @model_validator(mode="after")
-    def _only_shrinks(self) -> Self:
+    def _sizes_suit(self) -> Self:
         if self.seen_size_px > self.input_size_px:
             raise ValueError("backbone_size_px is at most input_size_px: a network does not see more than it is given")
         if self.pyramid_px and self.pooling != "statistics":
