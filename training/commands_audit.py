@@ -14,7 +14,7 @@ from training.audit.gaps import Gap, find_gaps
 from training.audit.pictures import DISTRIBUTIONS_NAME, SAMPLES_NAME, draw_distributions, draw_samples
 from training.console import explained, progress_bar, tell_next
 from training.near_duplicates import NearDuplicateSection
-from training.places import warn_of_low_coverage
+from training.place_sampling import warn_of_low_coverage
 from training.task_file import SPLITS, load_task_file
 from training.workers import PROCESSORS
 

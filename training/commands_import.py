@@ -14,7 +14,7 @@ from rich.table import Table
 
 from training.console import explained, progress_bar, tell_next
 from training.near_duplicates import NearDuplicateSection
-from training.places import warn_of_low_coverage
+from training.place_sampling import warn_of_low_coverage
 from training.sources.dagm import DagmSource
 from training.sources.feedback import FeedbackSource
 from training.sources.found_photo import Source

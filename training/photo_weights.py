@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from training.dataset import PhotoRecord
 from training.errors import TrainingError
-from training.places import SamplingSection, place_weights
+from training.place_sampling import SamplingSection, place_weights
 
 
 class NothingTrustedError(TrainingError):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from server.domain.framing import Framing
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 
 Variant = Literal["demo", "production"]
 """`demo` trains on two cores in minutes; `production` is the full-size network."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from training.checkpoint import Checkpoint
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 from training.recipe import NetworkSection, StageSection, TrainingSection, Variant
 from training.task_file import TaskFile
 

@@ -23,7 +23,7 @@ from training.audit.findings import (
 from training.dataset import INDEX_NAME, PhotoRecord, read_records
 from training.near_duplicates import NearDuplicateSection, Pairs, join_groups, near_pairs
 from training.photo_facts import PhotoFacts, look_at_all
-from training.places import cluster_centres, nearest_centres
+from training.place_sampling import cluster_centres, nearest_centres
 from training.progress import Follow, unfollowed
 from training.splits import allowed_groups, find_leaks
 from training.task_file import SPLITS, Split, TaskFile

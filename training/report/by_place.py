@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from server.domain.task import Head
 from training.photo_data import PhotoSplit
-from training.places import SamplingSection, nearest_centres
+from training.place_sampling import SamplingSection, nearest_centres
 from training.report.answers import Answers
 from training.report.head_scores import HeadScores, score_head
 

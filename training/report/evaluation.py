@@ -14,7 +14,7 @@ from training.evaluate import HeadReport, report_heads
 from training.model import InspectionNetwork
 from training.photo_cache import Pixels
 from training.photo_data import PhotoSplit
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 from training.processor import use_processor
 from training.progress import Follow, unfollowed
 from training.recipe import NetworkSection, Views

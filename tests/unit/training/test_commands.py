@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from training.__main__ import app
 from training.console import explained, tell_next
 from training.epochs_option import stages_of
-from training.places import NoTargetPlacesError
+from training.place_sampling import NoTargetPlacesError
 from training.recipe import StageSection
 
 

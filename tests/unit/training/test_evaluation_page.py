@@ -18,7 +18,7 @@ from server.domain.task import Task
 from training.checkpoint import EarlierRun
 from training.model import InspectionNetwork
 from training.photo_data import PhotoSplit, open_splits
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 from training.report.answers import Answers, NoPhotosError, open_some, read_folder
 from training.report.by_place import score_by_place
 from training.report.doubts import Worsening, rank_wrong_answers, tell_strange, worsen

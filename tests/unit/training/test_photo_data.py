@@ -26,7 +26,7 @@ from training.photo_data import (
     photo_loader,
 )
 from training.photo_weights import NothingTrustedError, sampling_weights
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 from training.recipe import AugmentationSection
 from training.task_file import load_task_file
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from server.imaging import prepare
-from training.places import nearest_centres, place_weights
+from training.place_sampling import nearest_centres, place_weights
 from training.renderers.graded import chance_of_presence
 from training.renderers.renderer import RenderedSpecimen
 from training.renderers.roadwork.latents import LABELS, LIGHTINGS, Latents, draw_latents, draw_specimen

@@ -20,7 +20,7 @@ from small_dataset import small_task, write_small_dataset
 from training.batch_order import BatchOrder
 from training.checkpoint import CheckpointMissingError, latest_run, read_checkpoint
 from training.learner import LossNotFiniteError
-from training.places import SamplingSection
+from training.place_sampling import SamplingSection
 from training.recipe import StageSection
 from training.resume import NothingToResumeError, OtherRunError, kept_answers, latest_unfinished
 from training.train import RunRequest, RunResult, resume, train

@@ -25,7 +25,7 @@ from training.errors import OtherNetworkError
 from training.evaluate import evaluate
 from training.model import ServedNetwork
 from training.photo_data import open_splits
-from training.places import NoTargetPlacesError
+from training.place_sampling import NoTargetPlacesError
 from training.recipe import LossSection, StageSection
 from training.refit import refit
 from training.split_errors import SplitLeakError
