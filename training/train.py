@@ -1,6 +1,5 @@
 """One training run, from a dataset to a sealed checkpoint folder; one that was killed goes on where it was."""
 
-import inspect
 import logging
 import shutil
 import tempfile
@@ -8,33 +7,28 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
-from torch.utils.data import DataLoader
 
-from training.batch_order import BatchOrder
 from training.checkpoint import EarlierRun, build_network, file_sha256, latest_run, read_checkpoint, save_last_weights
 from training.class_balance import label_weights
 from training.dataset import INDEX_NAME
 from training.devices import (
-    ThawingDevicesError,
     agreed_folder,
     is_leader,
     join_processes,
     leader_first,
     mixes_precision,
     process_count,
-    trainer_devices,
 )
 from training.earlier_weights import load_earlier, resolve_start
-from training.fine_tuning import TrainedShare, fine_tuning_callbacks, plain_network, prepare_fine_tuning
-from training.history import History
-from training.learner import MONITORED, Learner
+from training.fine_tuning import TrainedShare, plain_network, prepare_fine_tuning
+from training.learner import Learner
+from training.loop import Loop, build_loop
 from training.model import InspectionNetwork
-from training.photo_data import Batch, Chances, PhotoSplit, open_splits, photo_loader, records_by_split
+from training.photo_data import Chances, PhotoSplit, open_splits, photo_loader, records_by_split
 from training.photo_weights import sampling_weights
 from training.processor import use_processor
 from training.progress import Follow, unfollowed
@@ -43,7 +37,6 @@ from training.resume import (
     STATE_NAME,
     UNFINISHED_FOLDER,
     OtherRunError,
-    ResumePoint,
     RunRecord,
     begin_run,
     kept_answers,
@@ -53,7 +46,6 @@ from training.resume import (
 )
 from training.run_request import RunRequest, RunResult, new_run_folder
 from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
-from training.served_size import BestAtServedSize, PatienceAtServedSize
 from training.split_errors import SplitLeakError
 from training.splits import find_leaks
 from training.task_file import Split
@@ -62,10 +54,8 @@ from training.teacher import ask_teacher, taught_by
 __all__ = ["RunRequest", "RunResult", "resume", "train"]
 
 _EVALUATION_BATCH = 256
-_DRY_BATCHES = 2
 _DRY_DENSITY_PHOTOS = 512
 _DRY_TAUGHT_PHOTOS = 64
-_BEST_NAME = "best"
 
 _log = logging.getLogger(__name__)
 
@@ -197,7 +187,7 @@ def _train_into(
         sizes_px=recipe.sizes_px(request.section.input_size_px),
         label_weights=label_weights(splits["train"].labels, task, recipe.loss),
     )
-    loop = _loop(unfinished, request, loader, callbacks, steps=steps)
+    loop = build_loop(unfinished, request, loader, callbacks, steps=steps)
     judged = photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None)
     with warnings.catch_warnings():
         # Lightning looks for a loader that keeps its place itself; here the order is told where to go on.
@@ -261,79 +251,13 @@ def _taught(split: PhotoSplit, request: RunRequest, teacher: Path, unfinished: P
     return taught_by(split, kept_answers(unfinished, ask))
 
 
-class _Loop(NamedTuple):
-    """Lightning's trainer, and those of its callbacks whose state is asked for afterwards."""
-
-    trainer: pl.Trainer
-    history: History
-    best: BestAtServedSize
-
-    @property
-    def callbacks(self) -> dict[str, str]:
-        kinds = [type(each) for each in cast("list[pl.Callback]", vars(self.trainer)["callbacks"])]
-        return {kind.__name__: inspect.cleandoc(kind.__doc__ or "").partition(".")[0] for kind in kinds}
-
-
-def _loop(
-    unfinished: Path,
-    request: RunRequest,
-    loader: DataLoader[Batch],
-    callbacks: Sequence[pl.Callback],
-    *,
-    steps: int,
-) -> _Loop:
-    recipe, history = request.recipe, History()
-    warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * steps)
-    is_chosen = recipe.kept_epoch == "best"
-    # Lightning keeps the newest epoch where it monitors nothing.
-    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED if is_chosen else None)
-    patience = (
-        [PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True)] if is_chosen else []
-    )
-    point = ResumePoint(
-        unfinished,
-        cast("BatchOrder", loader.sampler),
-        every_minutes=recipe.state_every_minutes,
-        every_steps=recipe.state_every_steps,
-    )
-    trainer = pl.Trainer(
-        accelerator="auto",
-        # A GPU's fastest kernels add in any order: the same seed would give other weights.
-        deterministic="warn" if torch.cuda.is_available() else None,
-        max_epochs=recipe.epochs,
-        limit_train_batches=_DRY_BATCHES if request.dry_run else None,
-        limit_val_batches=_DRY_BATCHES if request.dry_run else None,
-        num_sanity_val_steps=0,
-        gradient_clip_val=recipe.gradient_clip,
-        precision="bf16-mixed" if mixes_precision(recipe) else "32-true",
-        callbacks=[
-            # Averaging begins after the warm-up, so that no random weight is part of the average.
-            EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
-            *fine_tuning_callbacks(recipe.fine_tuning),
-            *patience,
-            history,
-            RichProgressBar(leave=True),
-            *callbacks,
-            best,
-            point,
-        ],
-        logger=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        **trainer_devices(recipe),
-    )
-    if recipe.fine_tuning.unfreeze_after_epochs is not None and trainer.world_size > 1:
-        raise ThawingDevicesError(devices=trainer.world_size)
-    return _Loop(trainer, history, best)
-
-
 def _seal(
     folder: Path,
     request: RunRequest,
     earlier: Mapping[str, EarlierRun],
     learner: Learner,
     splits: Mapping[Split, PhotoSplit],
-    loop: _Loop,
+    loop: Loop,
     trained: TrainedShare,
     on_photos: Follow,
 ) -> None:
