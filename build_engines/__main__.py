@@ -19,6 +19,7 @@ from rich.table import Table
 
 from build_engines.calibrate import CalibratedEngine, calibrate
 from build_engines.cascade import SolvedCascade, solve
+from build_engines.cascade_metrics import CASCADE
 from build_engines.cascade_solver import (
     Basis,
     DisagreementPromise,
@@ -36,7 +37,7 @@ from build_engines.measure import HeadMetrics
 from build_engines.plan import USUAL_PROMISE, ReleasePlan, TierPlan
 from build_engines.publish import publish
 from build_engines.report import report
-from build_engines.served_answers import CASCADE, VerifiedRelease, require_passed, verify_release
+from build_engines.served_answers import VerifiedRelease, require_passed, verify_release
 from build_engines.served_outputs import Follow
 from build_engines.verify import verify
 from server.domain.errors import LoupeError

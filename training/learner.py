@@ -124,11 +124,11 @@ class Learner(pl.LightningModule):
 
     def _require_finite(self, terms: LossTerms) -> None:
         if not torch.isfinite(terms.total):
-            heads = {head: float(loss) for head, loss in terms.heads.items()}
+            heads = {head: float(loss.detach()) for head, loss in terms.heads.items()}
             raise LossNotFiniteError(
                 epoch=self.current_epoch,
                 step=self.global_step,
-                terms={**heads, "uncertainty": float(terms.uncertainty)},
+                terms={**heads, "uncertainty": float(terms.uncertainty.detach())},
             )
 
     def _follow(self, name: str, loss: Tensor, *, photo_count: int) -> None:

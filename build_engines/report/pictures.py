@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from build_engines.cascade_metrics import CASCADE
 from build_engines.cascade_solver import Estimate
 from build_engines.diagrams import WayToAnswer, draw_assurances, draw_costs, draw_reliability
 from build_engines.plan import ReleasePlan
-from build_engines.served_answers import CASCADE, VerifiedRelease
+from build_engines.served_answers import VerifiedRelease
 
 ASSURANCES_NAME = "bands_and_sets.svg"
 
