@@ -18,15 +18,11 @@ from pydantic import TypeAdapter
 from build_engines.calibrate import SPLIT, CalibratedEngine, Fit, fit_meaning, known_or_collected, read_calibrated
 from build_engines.cascade_solver import (
     Basis,
-    CascadeSolution,
     MeasuredPolicy,
     Promise,
-    PromiseKind,
     SelectivePromise,
     SolverOptions,
     draw_test_items,
-    kind_of,
-    labels_needed,
     solve_cascade,
 )
 from build_engines.checkpoint import HeldOutPhotos, read_held_out
@@ -35,6 +31,7 @@ from build_engines.errors import MixedTiersError, PromiseOutOfReachError, StepMi
 from build_engines.evidence import evidence_of, exits_of
 from build_engines.fusing import Fusions, fit_fusions, fused_deciders, fused_outputs
 from build_engines.plan import ReleasePlan
+from build_engines.promise_facts import PromiseFacts, promise_facts
 from build_engines.served_outputs import Follow, ServedOutputs, unfollowed
 from build_engines.step_record import StepRecord
 from server.adapters.calibrator_part import CalibratorPart
@@ -48,8 +45,6 @@ STEP = "cascade"
 FIT_SHARE, TEST_SHARE = 0.4, 0.5
 LEAST_EXIT_SPECIMENS = 500
 """With fewer of them at an exit, its confidences are fitted on any photo; its labels are those of the promise."""
-TIGHTER = (0.75, 0.5)
-"""Shares of epsilon for which the report says how many labels they would take."""
 NEVER_SUFFICIENT = 1.01
 """The threshold of the last tier: no confidence reaches it, so an answer says LAST_TIER and not that it was sure.
 
@@ -57,66 +52,6 @@ Under a selective promise the last tier has thresholds as well: an answer of it 
 """
 
 _SEED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class LabelNeedFact:
-    """How many labels a tighter promise would take.
-
-    Attributes:
-        epsilon: The tighter promise.
-        labels: In all parts of val_calib; None if no policy that was looked at would keep it.
-        cost_ms: Of an inspection, then.
-    """
-
-    epsilon: float
-    labels: int | None
-    cost_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PromiseFacts:
-    """What a cascade promises, and on what grounds.
-
-    Attributes:
-        kind: What the promise is about.
-        epsilon: What each decision head keeps to: how far below the strongest tier, how often otherwise than it, or
-            how often wrong.
-        delta: With probability `1 - delta` over all of them.
-        basis: Whether the thresholds passed their test.
-        method: Of the test.
-        p_values: By decision head, of the thresholds.
-        labels_used: Labelled photos that the promise rests on.
-        test_specimens: Independent ones that it was tested on.
-        tried: Policies that were put to the test.
-        cost_ms: The expected milliseconds of an inspection.
-        exit_shares: By tier, on *test*; what is missing from 1 is not answered with the promise.
-        needs: For tighter promises.
-    """
-
-    kind: PromiseKind
-    epsilon: float
-    delta: float
-    basis: Basis
-    method: str
-    p_values: dict[str, float]
-    labels_used: int
-    test_specimens: int
-    tried: int
-    cost_ms: float
-    exit_shares: dict[str, float]
-    needs: tuple[LabelNeedFact, ...]
-
-    @property
-    def wording(self) -> str:
-        """What is promised, as people read it."""
-        limit = f"at most {self.epsilon * 100:g}%"
-        what = {
-            PromiseKind.GAP: f"accuracy is {limit} below the strongest tier",
-            PromiseKind.DISAGREEMENT: f"{limit} of the answers differ from the strongest tier's",
-            PromiseKind.SELECTIVE: f"{limit} of the answers that were sure enough are wrong",
-        }
-        return f"For each decision head, {what[self.kind]}, with probability {1 - self.delta:.0%} over all of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +220,7 @@ def solve_on(
         fit = _fit_at_exit(task, fused_deciders(deciders[tier]) if fusions else deciders[tier])
         fitted = fit_meaning(task, said[place].taken(here), photos.taken(here), fit, seen_by_deciders=in_fit[here])
         at_exit[tier] = fitted.meaning
-    promised = _promise_facts(solution)
+    promised = promise_facts(solution)
     return SolvedCascade(calibrated, costs, thresholds, deciders, at_exit, promised, solution.frontier, fusions)
 
 
@@ -347,30 +282,6 @@ def _fit_at_exit(task: Task, deciders: Mapping[str, Calibrator]) -> Fit:
         return fitted
 
     return fit
-
-
-def _promise_facts(solution: CascadeSolution) -> PromiseFacts:
-    promise = solution.promise
-    needs = []
-    for epsilon in (share * promise.limit for share in TIGHTER):
-        found = min(labels_needed(solution, epsilon), key=lambda each: each.labels, default=None)
-        needs.append(
-            LabelNeedFact(epsilon, None, None) if found is None else LabelNeedFact(epsilon, found.labels, found.cost_ms)
-        )
-    return PromiseFacts(
-        kind=kind_of(promise),
-        epsilon=promise.limit,
-        delta=promise.delta,
-        basis=solution.basis,
-        method=solution.method.value,
-        p_values=solution.p_values,
-        labels_used=solution.labels_used,
-        test_specimens=solution.test_items,
-        tried=len(solution.tested),
-        cost_ms=solution.cost_ms.mean,
-        exit_shares=dict(solution.exit_shares),
-        needs=tuple(needs),
-    )
 
 
 def _facts(solved: SolvedCascade) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from build_engines.cascade import PromiseFacts, SolvedCascade
+from build_engines.cascade import SolvedCascade
 from build_engines.cascade_solver import (
     CascadeEvidence,
     Estimate,
@@ -21,6 +21,7 @@ from build_engines.checkpoint import HeldOutPhotos
 from build_engines.costs import TierCosts
 from build_engines.evidence import is_sure
 from build_engines.plan import ReleasePlan
+from build_engines.promise_facts import PromiseFacts
 from build_engines.served_outputs import ServedOutputs
 from build_engines.share import share_of
 from server.domain.calibration.probability import softmax

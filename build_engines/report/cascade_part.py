@@ -1,12 +1,12 @@
 """What the page says of the cascade: its promise, its tiers against it, and other ways to answer."""
 
-from build_engines.cascade import PromiseFacts
 from build_engines.cascade_metrics import CASCADE, CascadeMetrics
 from build_engines.cascade_solver import Basis, PromiseKind
 from build_engines.costs import TierCosts
 from build_engines.fusing import Fusions
 from build_engines.markdown import percent, signed, table
 from build_engines.plan import ReleasePlan
+from build_engines.promise_facts import PromiseFacts
 from build_engines.served_answers import VerifiedRelease
 
 
