@@ -14,7 +14,7 @@ from training.backbone import create_backbone, normalisation_of
 from training.recipe import STRIDE, NetworkSection
 from training.symmetry import symmetries_of, turned, turned_back
 
-_STATISTICS, _LOOK_STATISTICS = 3, 2
+_STATISTICS = _LOOK_STATISTICS = 3
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
@@ -57,8 +57,8 @@ class NetworkOutput(NamedTuple):
         heads: By head id.
         embedding: [batch, feature_width] float32. The attended features that all heads share.
         attention: [batch, rows, columns] float32. Non-negative, summing to 1 over a photo.
-        look: [batch, look_width] float32. What the photo looks like, whatever its labels: mean and spread of each
-            channel of the finer feature map, on a scale that is about logarithmic.
+        look: [batch, look_width] float32. What the photo looks like, whatever its labels: mean, spread and skewness of
+            each channel of the finer feature map, on a scale that is about logarithmic.
     """
 
     heads: dict[str, HeadOutput]
@@ -107,13 +107,16 @@ def _spread(features: Tensor) -> Tensor:
 
 
 def _look_of(features: Tensor) -> Tensor:
-    """Returns [batch, 2 * width] float32: mean and spread of each channel of [batch, width, rows, columns] features.
+    """Returns [batch, 3 * width] float32: mean, spread and skewness of each channel of [batch, width, rows, columns].
 
     A blur makes spreads a fraction of what they were, and a Gaussian sees a fraction best in the logarithm; `asinh` is
-    one that knows small and negative numbers too.
+    one that knows small and negative numbers too. Skewness tells a few bright spots on a dark ground from the reverse,
+    and so a negative from a photo.
     """
     places = features.float().flatten(2)
-    return torch.cat([places.mean(dim=2), _spread(places)], dim=1).div(_LOOK_UNIT).asinh()
+    mean, spread = places.mean(dim=2), _spread(places)
+    standard = (places - mean.unsqueeze(2)) / spread.unsqueeze(2)
+    return torch.cat([mean / _LOOK_UNIT, spread / _LOOK_UNIT, standard.pow(3).mean(dim=2)], dim=1).asinh()
 
 
 class StatisticsPooling(nn.Module):
