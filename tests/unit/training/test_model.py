@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.stats import skew
 from small_dataset import SIZE_PX, small_task
 
 from training.checkpoint import build_network
 from training.density import DensityDataError, density_classes, fit_density
-from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork, shrunk_side
+from training.model import FeatureDensity, HeadOutput, InspectionNetwork, ServedNetwork, _look_of, shrunk_side
 from training.photo_data import PhotoSplit
 from training.recipe import NetworkSection
 from training.run_sealing import fit_feature_density
@@ -218,6 +219,17 @@ def test_a_strange_look_is_seen_though_the_embedding_forgets_it(network: Inspect
             looks[name] = forgetful(photos)
     assert torch.equal(looks["usual"].embedding, looks["strange"].embedding)
     assert not torch.allclose(looks["usual"].look, looks["strange"].look, rtol=0.05)
+
+
+def test_a_negative_looks_different_though_its_means_and_spreads_do_not() -> None:
+    """Skewness turns round with the photo; of places that are all alike it is none."""
+    spots = torch.zeros(1, 2, 8, 8)
+    spots[0, 0, ::4, ::4] = 1
+    usual, negative = _look_of(spots), _look_of(2 * spots.mean(dim=(2, 3), keepdim=True) - spots)
+    assert torch.allclose(usual[:, :4], negative[:, :4], atol=1e-5)
+    assert torch.allclose(usual[:, 4:], -negative[:, 4:], atol=1e-5)
+    expected = [np.arcsinh(skew(spots[0, 0], axis=None)), 0]
+    np.testing.assert_allclose(usual[0, 4:].numpy(), expected, rtol=1e-5)
 
 
 def test_density_classes_combine_decision_heads() -> None:
