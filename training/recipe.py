@@ -5,7 +5,7 @@ Schema only: nothing here reads data or builds a model.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from server.domain.framing import Framing
 from training.place_sampling import SamplingSection
@@ -121,6 +121,16 @@ class StageSection(RecipeSection):
         return max(STRIDE, round(self.input_share * input_size_px / STRIDE) * STRIDE)
 
 
+def _ending_with_the_largest(stages: tuple[StageSection, ...]) -> tuple[StageSection, ...]:
+    if stages[-1].input_share < max(stage.input_share for stage in stages):
+        raise ValueError("the last stage must have the largest photos: its epochs are those that are judged")
+    return stages
+
+
+Stages = Annotated[tuple[StageSection, ...], Field(min_length=1), AfterValidator(_ending_with_the_largest)]
+"""In order. Epochs with photos as large as the last stage's are judged, always at the served size."""
+
+
 class FineTuningSection(RecipeSection):
     """What of a network is trained."""
 
@@ -151,7 +161,7 @@ class FineTuningSection(RecipeSection):
 class TierTrainingSection(RecipeSection):
     """What a tier does differently from the task's recipe; a field that is not given stays as it is there."""
 
-    stages: tuple[StageSection, ...] | None = Field(default=None, min_length=1)
+    stages: Stages | None = None
     mixed_precision: bool | None = None
     compiled: bool | None = None
     teacher: str | None = None
@@ -251,7 +261,7 @@ class TrainingSection(RecipeSection):
     """The loop."""
 
     seed: int = Field(default=42, ge=0)
-    stages: tuple[StageSection, ...] = Field(min_length=1, description="In order; the last is of the served size.")
+    stages: Stages = Field(description="In order; the last has the largest photos.")
     mixed_precision: bool = Field(
         default=False,
         description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others lose by it, and do without.",
@@ -300,13 +310,6 @@ class TrainingSection(RecipeSection):
     def epochs(self) -> int:
         """Epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
-
-    @field_validator("stages")
-    @classmethod
-    def _ends_at_the_served_size(cls, stages: tuple[StageSection, ...]) -> tuple[StageSection, ...]:
-        if stages[-1].input_share != 1:
-            raise ValueError("the last stage must be of the served size: input_share = 1")
-        return stages
 
     def sizes_px(self, input_size_px: int) -> tuple[int, ...]:
         """Returns the side of the photos in each epoch."""
