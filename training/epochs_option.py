@@ -20,7 +20,7 @@ def stages_of(epochs: str | None) -> tuple[StageSection, ...] | None:
     """Returns the stages that the option names, or None if it was not given.
 
     Raises:
-        typer.BadParameter: It is no list of epochs, or its last stage has not the largest photos.
+        typer.BadParameter: It is no list of epochs, or its last stage is not of the served size.
     """
     if epochs is None:
         return None
@@ -28,8 +28,8 @@ def stages_of(epochs: str | None) -> tuple[StageSection, ...] | None:
         stages = tuple(_stage(each) for each in epochs.split(","))
     except (ValueError, ValidationError) as error:
         raise typer.BadParameter(f"{epochs!r} is neither a count nor a list such as 5@0.4,2@0.6,1") from error
-    if stages[-1].input_share < max(stage.input_share for stage in stages):
-        raise typer.BadParameter(f"{epochs!r} must end with the largest photos: add at least one epoch, such as ',1'")
+    if stages[-1].input_share != 1:
+        raise typer.BadParameter(f"{epochs!r} must end at the served size: add at least one epoch, such as ',1'")
     return stages
 
 

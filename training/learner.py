@@ -74,9 +74,9 @@ class Learner(pl.LightningModule):
             network: Trained in place.
             task: The taxonomy.
             section: The recipe.
-            sizes_px: The side of the photos in each epoch; the last is the largest. Small photos teach coarse things in
-                a fraction of the time (progressive resizing: Howard, "Training ImageNet in 3 hours for USD 25", 2018;
-                Tan and Le, "EfficientNetV2", 2021).
+            sizes_px: The side of the photos in each epoch; the last is the served size. Small photos teach coarse
+                things in a fraction of the time (progressive resizing: Howard, "Training ImageNet in 3 hours for
+                USD 25", 2018; Tan and Le, "EfficientNetV2", 2021).
             label_weights: How much labels weigh in training; nothing: all alike.
         """
         super().__init__()
@@ -100,8 +100,8 @@ class Learner(pl.LightningModule):
         return self.sizes_px[min(self.current_epoch, len(self.sizes_px) - 1)]
 
     @property
-    def is_judged(self) -> bool:
-        """Whether this epoch may be the one that is kept: its photos are as large as they become."""
+    def is_at_served_size(self) -> bool:
+        """Whether this epoch's photos are of the size at which the network will serve."""
         return self.size_px == self.sizes_px[-1]
 
     def on_train_epoch_start(self) -> None:
@@ -145,9 +145,9 @@ class Learner(pl.LightningModule):
         )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 -- Lightning's signature
-        """Adds a batch of val_select to the metrics, at the served size if the epoch is judged."""
+        """Adds a batch of val_select to the metrics."""
         images, labels, _ = batch
-        outputs = self.network(images if self.is_judged else resized(images, self.size_px)).heads
+        outputs = self.network(resized(images, self.size_px)).heads
         terms = self.loss(outputs, labels)
         # The uncertainty term is left out: it has no floor, and the log-loss already pays for noise.
         weighted = [self.section.loss.head_weights.get(head, 1.0) * loss for head, loss in terms.heads.items()]

@@ -14,11 +14,11 @@ from training.batch_order import BatchOrder
 from training.devices import ThawingDevicesError, mixes_precision, trainer_devices
 from training.fine_tuning import fine_tuning_callbacks
 from training.history import History
-from training.judged_epochs import BestJudged, JudgedPatience
 from training.learner import MONITORED
 from training.photo_data import Batch
 from training.resume import BEST_FOLDER, ResumePoint
 from training.run_request import RunRequest
+from training.served_size import BestAtServedSize, PatienceAtServedSize
 
 _DRY_BATCHES = 2
 _BEST_NAME = "best"
@@ -29,7 +29,7 @@ class Loop(NamedTuple):
 
     trainer: pl.Trainer
     history: History
-    best: BestJudged
+    best: BestAtServedSize
 
     @property
     def callbacks(self) -> dict[str, str]:
@@ -62,8 +62,10 @@ def build_loop(
     warmup_steps = 0 if request.dry_run else round(recipe.warmup_share * steps)
     is_chosen = recipe.kept_epoch == "best"
     # Lightning keeps the newest epoch where it monitors nothing.
-    best = BestJudged(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED if is_chosen else None)
-    patience = [JudgedPatience(MONITORED, patience=recipe.patience_epochs, check_finite=True)] if is_chosen else []
+    best = BestAtServedSize(unfinished / BEST_FOLDER, filename=_BEST_NAME, monitor=MONITORED if is_chosen else None)
+    patience = (
+        [PatienceAtServedSize(MONITORED, patience=recipe.patience_epochs, check_finite=True)] if is_chosen else []
+    )
     point = ResumePoint(
         unfinished,
         cast("BatchOrder", loader.sampler),

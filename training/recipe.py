@@ -121,14 +121,14 @@ class StageSection(RecipeSection):
         return max(STRIDE, round(self.input_share * input_size_px / STRIDE) * STRIDE)
 
 
-def _ending_with_the_largest(stages: tuple[StageSection, ...]) -> tuple[StageSection, ...]:
-    if stages[-1].input_share < max(stage.input_share for stage in stages):
-        raise ValueError("the last stage must have the largest photos: its epochs are those that are judged")
+def _ending_at_the_served_size(stages: tuple[StageSection, ...]) -> tuple[StageSection, ...]:
+    if stages[-1].input_share != 1:
+        raise ValueError("the last stage must be of the served size: input_share = 1")
     return stages
 
 
-Stages = Annotated[tuple[StageSection, ...], Field(min_length=1), AfterValidator(_ending_with_the_largest)]
-"""In order. Epochs with photos as large as the last stage's are judged, always at the served size."""
+Stages = Annotated[tuple[StageSection, ...], Field(min_length=1), AfterValidator(_ending_at_the_served_size)]
+"""In order; the last is of the served size, as a network that has not seen it answers worse there."""
 
 
 class FineTuningSection(RecipeSection):
@@ -261,7 +261,7 @@ class TrainingSection(RecipeSection):
     """The loop."""
 
     seed: int = Field(default=42, ge=0)
-    stages: Stages = Field(description="In order; the last has the largest photos.")
+    stages: Stages = Field(description="In order; the last is of the served size.")
     mixed_precision: bool = Field(
         default=False,
         description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others lose by it, and do without.",

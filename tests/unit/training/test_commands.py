@@ -42,7 +42,7 @@ def test_unknown_variants_and_splits_are_usage_errors() -> None:
 
 
 def test_epochs_are_a_count_or_stages() -> None:
-    """A count is of the served size; stages are of shares of its side, and the last is the largest."""
+    """A count is of the served size; stages are of shares of its side, and the last is of it."""
     assert stages_of(None) is None
     assert stages_of("12") == (StageSection(epochs=12),)
     assert stages_of("5@0.4,2@0.6,1") == (
@@ -50,16 +50,10 @@ def test_epochs_are_a_count_or_stages() -> None:
         StageSection(epochs=2, input_share=0.6),
         StageSection(epochs=1),
     )
-    for wrong, cure in {
-        "": "5@0.4",
-        "many": "5@0.4",
-        "0": "5@0.4",
-        "3@2,1": "5@0.4",
-        "2,6@0.4": "add at least",
-    }.items():
+    for wrong, cure in {"": "5@0.4", "many": "5@0.4", "0": "5@0.4", "3@2,1": "5@0.4", "6@0.4": "add at least"}.items():
         with pytest.raises(BadParameter, match=cure):
             stages_of(wrong)
-    assert CliRunner().invoke(app, ["train", "cannabis", "--epochs", "2,6@0.4"]).exit_code == 2
+    assert CliRunner().invoke(app, ["train", "cannabis", "--epochs", "6@0.4"]).exit_code == 2
 
 
 def test_what_is_in_brackets_is_shown(tmp_path: Path) -> None:
