@@ -278,10 +278,10 @@ def load_network(folder: Path, task: Task, *, with_density: bool = True) -> Insp
     """
     checkpoint, weights = read_checkpoint(folder), load_file(folder / WEIGHTS_NAME)
     network = build_network(checkpoint.network.model_copy(update={"pretrained": False}), task)
+    fresh = {name: value for name, value in network.state_dict().items() if name.startswith(_DENSITY)}
     if not with_density:
-        fresh = {name: value for name, value in network.state_dict().items() if name.startswith(_DENSITY)}
         weights = {name: value for name, value in weights.items() if not name.startswith(_DENSITY)} | fresh
-    elif f"{_DENSITY}class_means" not in weights:
+    elif any(name not in weights or weights[name].shape != value.shape for name, value in fresh.items()):
         raise StaleDensityError(folder, task_id=checkpoint.task_id, tier=checkpoint.tier)
     network.load_state_dict(weights)
     return network.eval()

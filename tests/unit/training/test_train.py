@@ -267,10 +267,12 @@ def test_a_density_of_an_earlier_version_is_fitted_anew(data_folder: Path, tmp_p
     folder, task = train(asked).folder, asked.task.to_domain()
     path = folder / "model.safetensors"
     weights = load_file(path)
-    # Of the same shape: it is known by its name.
-    save_file({("density.means" if "class_means" in name else name): each for name, each in weights.items()}, path)
-    with pytest.raises(StaleDensityError, match=f"loupe-train refit {task.id} --tier fast"):
-        load_network(folder, task)
+    renamed = {("density.means" if "class_means" in name else name): each for name, each in weights.items()}
+    narrower = weights | {"density.class_means": weights["density.class_means"][:, 1:].contiguous()}
+    for stale in (renamed, narrower):
+        save_file(stale, path)
+        with pytest.raises(StaleDensityError, match=f"loupe-train refit {task.id} --tier fast"):
+            load_network(folder, task)
     mended = load_network(refit(asked).folder, task).state_dict()
     assert all(torch.equal(mended[name], weight) for name, weight in weights.items() if "density" not in name)
 
