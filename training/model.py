@@ -14,7 +14,7 @@ from training.backbone import create_backbone, normalisation_of
 from training.recipe import STRIDE, NetworkSection
 from training.symmetry import symmetries_of, turned, turned_back
 
-_STATISTICS = _LOOK_STATISTICS = 3
+_STATISTICS, _LOOK_STATISTICS = 3, 3
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
