@@ -5,23 +5,17 @@ It only reads arguments and shows results.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from build_engines.calibrate import CalibratedEngine, calibrate
-from build_engines.cascade import SolvedCascade, solve
-from build_engines.cascade_metrics import CASCADE
+from build_engines.calibrate import calibrate
+from build_engines.cascade import solve
 from build_engines.cascade_solver import (
-    Basis,
     DisagreementPromise,
     GapPromise,
     Promise,
@@ -31,16 +25,15 @@ from build_engines.cascade_solver import (
 from build_engines.checkpoint import Checkpoint, find_checkpoints, latest_checkpoint, open_checkpoint
 from build_engines.compile import compile_engine
 from build_engines.compilers import COMPILERS
-from build_engines.errors import BuildError, ReleaseExistsError
+from build_engines.console import explained, progress_bar, tell_next
+from build_engines.errors import ReleaseExistsError
 from build_engines.export import export
-from build_engines.measure import HeadMetrics
 from build_engines.plan import USUAL_PROMISE, ReleasePlan, TierPlan
 from build_engines.publish import publish
 from build_engines.report import report
-from build_engines.served_answers import VerifiedRelease, require_passed, verify_release
-from build_engines.served_outputs import Follow
+from build_engines.served_answers import require_passed, verify_release
+from build_engines.tables import show_calibrated, show_solved, show_verified
 from build_engines.verify import verify
-from server.domain.errors import LoupeError
 
 app = typer.Typer(no_args_is_help=True, help="Build a release from a checkpoint, step by step or all at once.")
 
@@ -130,7 +123,7 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
         fuse: FuseOption = False,
         few_labels: FewLabelsOption = False,
     ) -> None:
-        with _explained() as console:
+        with explained() as console:
             opened = _checkpoints(task, tier, checkpoint, runs)
             work = runs / "builds" / f"{task}-{number}"
             places = {"--runs": (runs, RUNS), "--data": (data, None), "--repository": (repository, REPOSITORY)}
@@ -158,7 +151,7 @@ def _command(name: str, act: Callable[[Job], None], summary: str) -> None:
             act(Job(console, plan, target))
             following = _STEPS[_STEPS.index(name) + 1 :] if name in _STEPS else ()
             if following:
-                _tell_next(console, plan.command(following[0]))
+                tell_next(console, plan.command(following[0]))
 
     app.command(name, help=summary)(command)
 
@@ -219,21 +212,21 @@ def _compile(job: Job) -> None:
 
 def _calibrate(job: Job) -> None:
     for plan in job.plan.tiers:
-        with _progress(job.console, f"Calibrating {plan.tier} in Triton") as on_photo:
+        with progress_bar(job.console, f"Calibrating {plan.tier} in Triton") as on_photo:
             calibrated = asyncio.run(calibrate(plan, on_photo=on_photo))
-        _show_calibrated(job.console, plan.tier, calibrated)
-    with _progress(job.console, "Measuring costs in Triton") as on_photo:
+        show_calibrated(job.console, plan.tier, calibrated)
+    with progress_bar(job.console, "Measuring costs in Triton") as on_photo:
         solved = asyncio.run(solve(job.plan, on_photo=on_photo))
-    _show_solved(job.console, solved)
+    show_solved(job.console, solved)
 
 
 def _verify(job: Job) -> None:
     for plan in job.plan.tiers:
-        with _progress(job.console, f"Verifying {plan.tier} in Triton") as on_photo:
+        with progress_bar(job.console, f"Verifying {plan.tier} in Triton") as on_photo:
             asyncio.run(verify(plan, on_photo=on_photo))
     with job.console.status("Measuring served answers"):
         verified = asyncio.run(verify_release(job.plan))
-    _show_verified(job.console, job.plan, verified)
+    show_verified(job.console, job.plan, verified)
     require_passed(verified)
     job.console.print(f"All {len(verified.gates)} gates passed.")
 
@@ -247,95 +240,7 @@ def _publish(job: Job) -> None:
     job.console.print(
         f"Published: release {job.plan.release_name}, {published.size_bytes / 1e6:.2f} MB, in {published.folder}."
     )
-    _tell_next(job.console, "make serve")
-
-
-def _show_calibrated(console: Console, tier: str, calibrated: CalibratedEngine) -> None:
-    for head, calibrator in calibrated.meaning.calibrators.items():
-        console.print(f"Calibrated: {tier}, {head} by {calibrator.name} on {calibrator.item_count:,} photos.")
-
-
-def _show_solved(console: Console, solved: SolvedCascade) -> None:
-    promise = solved.promise
-    if promise is None:
-        return
-    table = Table("tier", "ms an inspection", "answers", "thresholds", title="The cascade, on val_calib's test part")
-    for tier, cost_ms in solved.costs.single_ms.items():
-        thresholds = ", ".join(f"{head} {min(each, 1):.3f}" for head, each in solved.thresholds[tier].items())
-        table.add_row(tier, f"{cost_ms:.1f}", f"{promise.exit_shares[tier]:.1%}", thresholds)
-    console.print(table)
-    found = "tested" if promise.basis is Basis.TESTED else "by sending everything to the strongest tier"
-    console.print(f"{promise.wording[:-1]}: {found}; {promise.cost_ms:.1f} ms expected.")
-
-
-def _show_verified(console: Console, plan: ReleasePlan, verified: VerifiedRelease) -> None:
-    console.print(_answers_table(verified.heads, title="All served answers, on val_test"))
-    if verified.cascade is None:
-        return
-    for each in verified.exits:
-        title = f"Answers of {each.tier}: {each.share.mean:.1%} of the photos"
-        console.print(_answers_table(each.heads, title=title))
-    heads = plan.task.decision_heads
-    table = Table("way to answer", "ms", *heads, title="Accuracy on val_test, with 95 % intervals")
-    costs = verified.solved.costs.single_ms | {CASCADE: verified.cascade.cost_ms.mean}
-    for way, by_head in verified.cascade.accuracies.items():
-        cells = (f"{by_head[head].mean:.2%} ({by_head[head].low:.2%} to {by_head[head].high:.2%})" for head in heads)
-        table.add_row(way, f"{costs[way]:.1f}", *cells)
-    console.print(table)
-
-
-def _answers_table(heads: Iterable[HeadMetrics], *, title: str) -> Table:
-    table = Table("question", "accuracy", "ECE15", "chance", "gap", "its interval", title=title)
-    for head in heads:
-        for question in (head.whole, *head.attributes.values()):
-            gap = question.gap
-            table.add_row(
-                question.question,
-                f"{question.accuracy:.2%}",
-                f"{question.calibration_error:.2%}",
-                f"{question.noise_floor:.2%}",
-                f"{gap.estimate:+.2%}",
-                f"{gap.low:+.2%} to {gap.high:+.2%}",
-            )
-    return table
-
-
-def _tell_next(console: Console, command: str) -> None:
-    """Shows a command in one piece, so that it can be copied."""
-    console.print(f"Next: [bold]{escape(command)}[/bold]", highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _explained() -> Iterator[Console]:
-    """Gives a console, and turns a typed error into two lines and exit code 2."""
-    console = Console()
-    try:
-        yield console
-    except BuildError as error:
-        console.print(f"[red]{escape(error.cause)}[/red]\n{escape(error.cure)}", highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from error
-    except LoupeError as error:
-        console.print(
-            f"[red]{escape(str(error))}[/red]\nMend it and start the step again.", highlight=False, soft_wrap=True
-        )
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _progress(console: Console, what: str) -> Iterator[Follow]:
-    """Shows a bar from the first call on; outputs that are known already never call, and show nothing."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console)
-    task = bar.add_task(what, total=None)
-
-    def follow(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield follow
-    finally:
-        bar.stop()
+    tell_next(job.console, "make serve")
 
 
 _command("export", _export, "Turns trained networks into ONNX files that answer alike.")
