@@ -19,7 +19,13 @@ class BatchOrder(Sampler[list[int]]):
     """
 
     def __init__(
-        self, photo_count: int, *, batch_size: int, seed: int, weights: npt.NDArray[np.float64] | None = None
+        self,
+        photo_count: int,
+        *,
+        batch_size: int,
+        seed: int,
+        weights: npt.NDArray[np.float64] | None = None,
+        epoch_share: float = 1.0,
     ) -> None:
         """Keeps what decides the order.
 
@@ -29,17 +35,21 @@ class BatchOrder(Sampler[list[int]]):
             seed: Of the order.
             weights: [photo_count] float64, not negative. How often a photo is drawn, with replacement; None for each
                 once an epoch.
+            epoch_share: In (0, 1]. How many of the photos an epoch sees; each epoch draws its own.
         """
         self._photo_count = photo_count
         self._batch_size = batch_size
         self._seed = seed
+        self._epoch_share = epoch_share
         self._chances = None if weights is None else weights / weights.sum()
         self._epoch = 0
         self._resumed = (-1, 0)
 
     def __len__(self) -> int:
         """The number of batches of an epoch, for this process."""
-        return max(1, self._photo_count // (self._batch_size * _process_count()))
+        return batches_of_an_epoch(
+            self._photo_count, batch_size=self._batch_size, epoch_share=self._epoch_share, processes=_process_count()
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Names the epoch that is drawn next; Lightning calls this."""
@@ -61,6 +71,11 @@ class BatchOrder(Sampler[list[int]]):
         for batch in range(batches_done if epoch == self._epoch else 0, len(self)):
             first = batch * step + _process_rank() * self._batch_size
             yield order[first : first + self._batch_size].tolist()
+
+
+def batches_of_an_epoch(photo_count: int, *, batch_size: int, epoch_share: float, processes: int) -> int:
+    """Returns the number of batches that each process sees in an epoch: at least 1, and none that is incomplete."""
+    return max(1, int(photo_count * epoch_share) // (batch_size * processes))
 
 
 def _process_count() -> int:

@@ -176,6 +176,7 @@ def photo_loader(
     batch_size: int,
     shuffle_seed: int | None,
     weights: npt.NDArray[np.float64] | None = None,
+    epoch_share: float = 1.0,
 ) -> DataLoader[Batch]:
     """Returns batches of a split.
 
@@ -185,13 +186,16 @@ def photo_loader(
         shuffle_seed: Seeds the order; None for the order of the split.
         weights: [photo_count] float64. How often each photo is drawn, when shuffled: an epoch then has as many draws as
             photos, with replacement. None for each photo once.
+        epoch_share: In (0, 1]. How many of the photos an epoch sees, when shuffled.
     """
     batches = PhotoBatches(split)
     order: Sampler[list[int]]
     if shuffle_seed is None:
         order = BatchSampler(SequentialSampler(batches), batch_size, drop_last=False)
     else:
-        order = BatchOrder(len(split), batch_size=batch_size, seed=shuffle_seed, weights=weights)
+        order = BatchOrder(
+            len(split), batch_size=batch_size, seed=shuffle_seed, weights=weights, epoch_share=epoch_share
+        )
     # A generator of its own: what a loader draws when it starts must not move the generator that training draws from.
     return DataLoader(batches, sampler=order, batch_size=None, generator=torch.Generator())
 

@@ -262,6 +262,9 @@ class TrainingSection(RecipeSection):
 
     seed: int = Field(default=42, ge=0)
     stages: Stages = Field(description="In order; the last is of the served size.")
+    epoch_share: float = Field(
+        default=1.0, gt=0, le=1, description="Of the training photos: what one epoch sees. Each draws its own."
+    )
     mixed_precision: bool = Field(
         default=False,
         description="bfloat16 where it is safe, on a GPU and on a CPU with AMX; others lose by it, and do without.",

@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from training.batch_order import batches_of_an_epoch
 from training.checkpoint import EarlierRun, build_network, file_sha256, latest_run, read_checkpoint, save_last_weights
 from training.class_balance import label_weights
 from training.dataset import INDEX_NAME
@@ -175,10 +176,16 @@ def _train_into(
         batch_size=recipe.batch_size,
         shuffle_seed=recipe.seed,
         weights=sampling_weights(splits["train"].records, recipe.sampling),
+        epoch_share=recipe.epoch_share,
     )
     is_begun = (unfinished / STATE_NAME).is_file()
     start = None if is_begun else earlier.get("start_from")
-    steps = recipe.epochs * max(1, len(splits["train"]) // (recipe.batch_size * process_count(recipe)))
+    steps = recipe.epochs * batches_of_an_epoch(
+        len(splits["train"]),
+        batch_size=recipe.batch_size,
+        epoch_share=recipe.epoch_share,
+        processes=process_count(recipe),
+    )
     network, trained = _network(request, start, steps=steps, is_begun=is_begun)
     learner = Learner(
         network,
@@ -273,7 +280,7 @@ def _seal(
     best = torch.load(path, weights_only=False, map_location="cpu")
     network, metrics = _averaged(learner, best).eval(), loop.history.of(best["epoch"])
     network.views, task = request.section.views, request.task.to_domain()
-    limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS
+    limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS // network.views
     fit_feature_density(network, splits["train"], task, limit=limit, on_photo=on_photos)
     if network.views > 1 and not request.dry_run:
         # The loop judges in one view.
