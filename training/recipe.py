@@ -162,6 +162,7 @@ class TierTrainingSection(RecipeSection):
     """What a tier does differently from the task's recipe; a field that is not given stays as it is there."""
 
     stages: Stages | None = None
+    epoch_share: float | None = Field(default=None, gt=0, le=1)
     mixed_precision: bool | None = None
     compiled: bool | None = None
     teacher: str | None = None
