@@ -11,7 +11,7 @@ from training.photo_data import open_splits, records_by_split
 from training.processor import use_processor
 from training.progress import Follow, unfollowed
 from training.run_request import RunRequest, RunResult, new_run_folder
-from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
+from training.run_sealing import LOOKED_AT, density_photos, fit_feature_density, measured, write_checkpoint
 
 
 def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
@@ -46,7 +46,8 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         framing=section.framing,
         on_progress=on_photos,
     )
-    fit_feature_density(network, splits["train"], task, limit=DENSITY_PHOTOS, on_photo=on_photos)
+    limit = density_photos(network.views)
+    fit_feature_density(network, splits["train"], task, limit=limit, on_photo=on_photos)
     is_mixed = mixes_precision(told.training)
     metrics = measured(network, splits["val_select"], task, mixed_precision=is_mixed, on_photo=on_photos)
     folder = new_run_folder(request)

@@ -32,11 +32,18 @@ from training.recipe import TrainingSection
 from training.run_request import RunRequest
 from training.task_file import Split
 
-DENSITY_PHOTOS = 4_096
 LOOKED_AT: tuple[Split, ...] = ("train", "val_select")
 """The splits that training looks at."""
 
 _DENSITY_BATCH = 16
+_DENSITY_PHOTOS = 4_096
+# A view takes as long as a photo: networks in several are asked about fewer.
+_MOST_VIEWS = 8_192
+
+
+def density_photos(views: int) -> int:
+    """Returns on how many photos, at most, the density of a network in so many views is fitted."""
+    return min(_DENSITY_PHOTOS, _MOST_VIEWS // views)
 
 
 def fit_feature_density(
@@ -67,8 +74,17 @@ def fit_feature_density(
 def measured(
     network: InspectionNetwork, split: PhotoSplit, task: Task, *, mixed_precision: bool, on_photo: Follow = unfollowed
 ) -> dict[str, float]:
-    """Returns the metrics of a network in the views in which it will serve, named and rounded as the loop does."""
-    reports = evaluate(network, split, task, mixed_precision=mixed_precision, on_photo=on_photo)
+    """Returns the metrics of a network in the views in which it will serve, named and rounded as the loop does.
+
+    Args:
+        network: In evaluation mode.
+        split: Of a large one, photos that are evenly spaced are looked at: 2,048 in four views.
+        task: The taxonomy.
+        mixed_precision: Multiplies in bfloat16.
+        on_photo: Follows them.
+    """
+    seen = split.spread(_MOST_VIEWS // network.views)
+    reports = evaluate(network, seen, task, mixed_precision=mixed_precision, on_photo=on_photo)
     return {f"val_{each.head}_{name}": value for each in reports for name, value in each.metrics.items()}
 
 

@@ -46,7 +46,7 @@ from training.resume import (
     spent_s,
 )
 from training.run_request import RunRequest, RunResult, new_run_folder
-from training.run_sealing import DENSITY_PHOTOS, LOOKED_AT, fit_feature_density, measured, write_checkpoint
+from training.run_sealing import LOOKED_AT, density_photos, fit_feature_density, measured, write_checkpoint
 from training.split_errors import SplitLeakError
 from training.splits import find_leaks
 from training.task_file import Split
@@ -280,7 +280,7 @@ def _seal(
     best = torch.load(path, weights_only=False, map_location="cpu")
     network, metrics = _averaged(learner, best).eval(), loop.history.of(best["epoch"])
     network.views, task = request.section.views, request.task.to_domain()
-    limit = _DRY_DENSITY_PHOTOS if request.dry_run else DENSITY_PHOTOS // network.views
+    limit = _DRY_DENSITY_PHOTOS if request.dry_run else density_photos(network.views)
     fit_feature_density(network, splits["train"], task, limit=limit, on_photo=on_photos)
     if network.views > 1 and not request.dry_run:
         # The loop judges in one view.
