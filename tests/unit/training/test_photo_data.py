@@ -140,6 +140,17 @@ def test_the_seed_decides_the_order(train_split: PhotoSplit) -> None:
     assert [len(each) for each in first_labels(1)] == [8, 8]
 
 
+def test_a_part_of_a_split_is_spread_over_it(train_split: PhotoSplit) -> None:
+    """From the first photo to the last, each with its own record, pixels and labels."""
+    part = replace(train_split, taught={"kind": np.arange(20, dtype=np.float32).reshape(20, 1)}).spread(3)
+    places = [0, 10, 19]
+    assert part.records == tuple(train_split.records[each] for each in places)
+    assert np.array_equal(part.pixels, train_split.pixels[places])
+    assert part.labels["product_type"].tolist() == train_split.labels["product_type"][places].tolist()
+    assert part.taught["kind"].ravel().tolist() == places
+    assert train_split.spread(20) is train_split
+
+
 def test_photos_are_drawn_by_their_weights(train_split: PhotoSplit) -> None:
     """A photo of weight 0 is never drawn, one of thrice the weight about thrice as often, and the seed decides when."""
     weights = np.array([0.0, 3.0] + [1.0] * 18)

@@ -196,12 +196,13 @@ def test_a_teacher_is_asked_once(tmp_path: Path) -> None:
     epoch=st.integers(0, 4),
     done=st.integers(0, 5),
     seed=st.integers(0),
+    share=st.floats(0.01, 1),
 )
-def test_an_order_goes_on_where_it_was(count: int, size: int, epoch: int, done: int, seed: int) -> None:
+def test_an_order_goes_on_where_it_was(count: int, size: int, epoch: int, done: int, seed: int, share: float) -> None:
     """Whatever was seen of an epoch, the rest follows; no photo comes twice, and other epochs are whole."""
 
     def order(prepare: Callable[[BatchOrder], None] = lambda _: None) -> list[list[int]]:
-        made = BatchOrder(count, batch_size=size, seed=seed)
+        made = BatchOrder(count, batch_size=size, seed=seed, epoch_share=share)
         prepare(made)
         made.set_epoch(epoch)
         return list(made)
@@ -211,7 +212,20 @@ def test_an_order_goes_on_where_it_was(count: int, size: int, epoch: int, done: 
     assert order(lambda made: made.resume_at(epoch + 1, batches_done=done)) == whole
     seen = [photo for batch in whole for photo in batch]
     assert len(set(seen)) == len(seen)
-    assert len(whole) == max(1, count // size)
+    assert len(whole) == max(1, int(count * share) // size)
+
+
+def test_each_epoch_draws_its_own_share() -> None:
+    """A quarter an epoch: no photo is left out for ever, and none comes much more often than others."""
+    made = BatchOrder(40, batch_size=5, seed=3, epoch_share=0.25)
+    counts = np.zeros(40)
+    for epoch in range(200):
+        made.set_epoch(epoch)
+        for batch in made:
+            counts[batch] += 1
+    assert counts.sum() == 200 * 10
+    assert counts.min() > 25
+    assert counts.max() < 75
 
 
 def test_weights_draw_some_photos_more_often() -> None:

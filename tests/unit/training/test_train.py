@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -229,6 +230,26 @@ def test_a_teacher_answers_once_for_all_its_pupils(data_folder: Path, tmp_path: 
     other, asked = said(train(request(data_folder, tmp_path, seed=2)).folder)
     assert len(asked) == 3
     assert not all(np.array_equal(each, other[head]) for head, each in first.items())
+
+
+class _Steps(pl.Callback):
+    """Counts the optimiser's steps."""
+
+    count = 0
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Keeps their number."""
+        self.count = trainer.global_step
+
+
+def test_a_tiers_epochs_may_see_a_part_of_the_photos(data_folder: Path, tmp_path: Path) -> None:
+    """Half of 48 photos are 3 of 6 batches, in each of two epochs."""
+    whole, half = _Steps(), _Steps()
+    asked = request(data_folder, tmp_path)
+    train(asked, callbacks=[whole])
+    tier = asked.task.tier("fast").model_copy(update={"training": TierTrainingSection(epoch_share=0.5)})
+    train(replace(asked, task=asked.task.model_copy(update={"tiers": {"fast": tier}})), callbacks=[half])
+    assert (whole.count, half.count) == (12, 6)
 
 
 def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Path) -> None:
