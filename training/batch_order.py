@@ -35,7 +35,7 @@ class BatchOrder(Sampler[list[int]]):
             seed: Of the order.
             weights: [photo_count] float64, not negative. How often a photo is drawn, with replacement; None for each
                 once an epoch.
-            epoch_share: In (0, 1]. How many of the photos an epoch sees; each epoch draws its own.
+            epoch_share: In (0, 1]. How many photos an epoch draws, as a share of all; each draws its own.
         """
         self._photo_count = photo_count
         self._batch_size = batch_size

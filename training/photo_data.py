@@ -79,13 +79,18 @@ class PhotoSplit:
         """Returns at most `limit` of the photos, evenly spaced, their pixels in memory; all of them as they are."""
         if limit >= len(self):
             return self
-        places = np.linspace(0, len(self) - 1, limit).round().astype(np.int64)
+        places = spread_places(len(self), limit)
         return PhotoSplit(
             tuple(self.records[each] for each in places),
             self.pixels[places],
             {head: each[places] for head, each in self.labels.items()},
             {head: each[places] for head, each in self.taught.items()},
         )
+
+
+def spread_places(count: int, limit: int) -> npt.NDArray[np.int64]:
+    """Returns at most `limit` places in [0, count), evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(limit, count)).round().astype(np.int64))
 
 
 def open_splits(
@@ -196,9 +201,9 @@ def photo_loader(
         split: The photos.
         batch_size: Photos in a batch. When shuffled, an incomplete last batch is left out.
         shuffle_seed: Seeds the order; None for the order of the split.
-        weights: [photo_count] float64. How often each photo is drawn, when shuffled: an epoch then has as many draws as
-            photos, with replacement. None for each photo once.
-        epoch_share: In (0, 1]. How many of the photos an epoch sees, when shuffled.
+        weights: [photo_count] float64. How often each photo is drawn, when shuffled: then with replacement. None for
+            each photo once.
+        epoch_share: In (0, 1]. How many photos an epoch draws when shuffled, as a share of all.
     """
     batches = PhotoBatches(split)
     order: Sampler[list[int]]

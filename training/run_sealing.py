@@ -26,7 +26,7 @@ from training.dataset import PhotoRecord
 from training.density import density_classes, fit_density
 from training.evaluate import evaluate
 from training.model import InspectionNetwork
-from training.photo_data import PhotoSplit
+from training.photo_data import PhotoSplit, spread_places
 from training.progress import Follow, unfollowed
 from training.recipe import TrainingSection
 from training.run_request import RunRequest
@@ -58,7 +58,7 @@ def fit_feature_density(
         limit: Looks at so many photos, spread over the split: a shared covariance needs tens a feature, not all.
         on_photo: Follows them.
     """
-    photos = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(np.int64))
+    photos = spread_places(len(split), limit)
     looks: list[npt.NDArray[np.float32]] = []
     places = (photos[first : first + _DENSITY_BATCH] for first in range(0, len(photos), _DENSITY_BATCH))
     done = 0
@@ -78,7 +78,7 @@ def measured(
 
     Args:
         network: In evaluation mode.
-        split: Of a large one, photos that are evenly spaced are looked at: 2,048 in four views.
+        split: Of a large one, only photos that are evenly spaced over it are looked at: 2,048 in four views.
         task: The taxonomy.
         mixed_precision: Multiplies in bfloat16.
         on_photo: Follows them.

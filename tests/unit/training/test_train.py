@@ -14,6 +14,7 @@ from small_dataset import SIZE_PX, small_task, write_small_dataset
 from torch._dynamo.utils import counters
 
 from server.domain.framing import Framing
+from training import run_sealing
 from training.checkpoint import (
     CheckpointMissingError,
     EarlierRun,
@@ -280,6 +281,23 @@ def test_a_refit_changes_the_views_and_no_weight(data_folder: Path, tmp_path: Pa
     assert torch.allclose(upright, aslant, atol=1e-4)
     with pytest.raises(OtherNetworkError, match="head_width 8 in place of 16"):
         refit(wanting(head_width=16))
+
+
+def test_a_network_in_several_views_is_asked_about_fewer_photos(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 48 training photos and 24 of val_select, four views of 5 each fill the 20 views that are allowed here."""
+    monkeypatch.setattr(run_sealing, "_MOST_VIEWS", 20)
+    monkeypatch.setattr(run_sealing, "fit_density", lambda *_: None)
+    asked = request(data_folder, tmp_path)
+    tier = asked.task.tier("fast")
+    wanted = tier.model_copy(update={"demo": tier.demo.model_copy(update={"views": 4})})
+    totals: list[int] = []
+    train(
+        replace(asked, task=asked.task.model_copy(update={"tiers": {"fast": wanted}})),
+        on_photos=lambda done, total: totals.append(total) if done == total else None,
+    )
+    assert totals[-2:] == [5, 5]
 
 
 def test_a_density_of_an_earlier_version_is_fitted_anew(data_folder: Path, tmp_path: Path) -> None:
