@@ -13,6 +13,8 @@ from training.recipe import NetworkSection
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _HIDDEN_FACTOR = 100
+_MAPS = (-4, -2, -1)
+"""Of those that a network can return. Most halve a photo five times: they are 1/4, 1/16 and 1/32 of its side."""
 
 
 class UnknownBackboneError(TrainingError):
@@ -29,7 +31,7 @@ class UnknownBackboneError(TrainingError):
 
 
 def create_backbone(section: NetworkSection) -> nn.Module:
-    """Returns timm's network, which answers with its last two feature maps.
+    """Returns timm's network, which answers with an early feature map and its last two.
 
     A transformer is built for one size of photos; it is told the served one, and that training may also show others.
 
@@ -38,7 +40,7 @@ def create_backbone(section: NetworkSection) -> nn.Module:
     """
     if not timm.is_model(section.backbone):
         raise UnknownBackboneError(section.backbone)
-    options: dict[str, Any] = {"pretrained": section.pretrained, "features_only": True, "out_indices": (-2, -1)}
+    options: dict[str, Any] = {"pretrained": section.pretrained, "features_only": True, "out_indices": _MAPS}
     told = timm.get_pretrained_cfg(section.backbone)
     if told is not None and told.fixed_input_size:
         # timm would leave some of these with their channels last.

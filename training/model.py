@@ -18,6 +18,8 @@ _STATISTICS, _LOOK_STATISTICS = 3, 3
 _MEAN_FIELD_FACTOR = torch.pi / 8
 _LOG_VARIANCE_RANGE = (-6.0, 4.0)
 _MIN_SQUARED_DISTANCE = _MIN_VARIANCE = 1e-6
+_GREATEST_DEVIATION = 32.0
+"""Of a place from its channel's mean, in its spread: cubes of more do not fit into an engine's half precision."""
 _LOOK_UNIT = 0.05
 """Of a feature behind batch norm: below it a look's scale is linear, above it logarithmic."""
 
@@ -58,7 +60,7 @@ class NetworkOutput(NamedTuple):
         embedding: [batch, feature_width] float32. The attended features that all heads share.
         attention: [batch, rows, columns] float32. Non-negative, summing to 1 over a photo.
         look: [batch, look_width] float32. What the photo looks like, whatever its labels: mean, spread and skewness of
-            each channel of the finer feature map, on a scale that is about logarithmic.
+            each channel of an early feature map and of the last but one, on a scale that is about logarithmic.
     """
 
     heads: dict[str, HeadOutput]
@@ -115,7 +117,7 @@ def _look_of(features: Tensor) -> Tensor:
     """
     places = features.float().flatten(2)
     mean, spread = places.mean(dim=2), _spread(places)
-    standard = (places - mean.unsqueeze(2)) / spread.unsqueeze(2)
+    standard = ((places - mean.unsqueeze(2)) / spread.unsqueeze(2)).clamp(-_GREATEST_DEVIATION, _GREATEST_DEVIATION)
     return torch.cat([mean / _LOOK_UNIT, spread / _LOOK_UNIT, standard.pow(3).mean(dim=2)], dim=1).asinh()
 
 
@@ -225,7 +227,7 @@ class InspectionNetwork(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
         width = section.feature_width
-        fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
+        early_channels, fine_channels, coarse_channels = cast("Any", self.backbone.feature_info).channels()
         if section.pooling == "statistics":
             sizes = 1 + len(section.pyramid_px)
             self.statistics = StatisticsPooling((fine_channels, coarse_channels) * sizes, width)
@@ -246,7 +248,8 @@ class InspectionNetwork(nn.Module):
                 for head in heads
             }
         )
-        self.density = FeatureDensity(width=_LOOK_STATISTICS * fine_channels, class_count=density_class_count)
+        look_width = _LOOK_STATISTICS * (early_channels + fine_channels)
+        self.density = FeatureDensity(width=look_width, class_count=density_class_count)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Looks at a batch.
@@ -257,24 +260,25 @@ class InspectionNetwork(nn.Module):
         pixels = (self._shrunk(images.permute(0, 3, 1, 2).float()) - self.mean) / self.std
         symmetries = symmetries_of(self.views, self.section.four_views)
         seen = torch.cat([turned(pixels, symmetry, dims=(2, 3)) for symmetry in symmetries])
-        fine, coarse = self.backbone(seen)
+        early, fine, coarse = self.backbone(seen)
         embeddings, attentions = cast("Any", self._pooled(fine, coarse, *self._smaller_maps(seen)))
         embedding = self._over_views(embeddings)
         maps = attentions.unflatten(0, (self.views, -1))
         upright = [turned_back(maps[place], each, dims=(1, 2)) for place, each in enumerate(symmetries)]
         attention = torch.stack(upright).mean(dim=0)
         answers = {each: head(embedding) for each, head in self.heads.items()}
-        return NetworkOutput(answers, embedding, attention, self._over_views(_look_of(fine.detach())))
+        looks = torch.cat([_look_of(each.detach()) for each in (early, fine)], dim=1)
+        return NetworkOutput(answers, embedding, attention, self._over_views(looks))
 
     def _over_views(self, features: Tensor) -> Tensor:
         """Returns [batch, width]: the mean over the views of [views * batch, width]."""
         return features.reshape(self.views, -1, features.shape[1]).mean(dim=0)
 
     def _smaller_maps(self, seen: Tensor) -> list[Tensor]:
-        """Returns the backbone's maps of the same photos at the sides of the image pyramid, in its order."""
+        """Returns the last two maps of the same photos at the sides of the image pyramid, in its order."""
         shares = [side / self.section.seen_size_px for side in self.section.pyramid_px]
         sides = [max(STRIDE, round(share * seen.shape[-1])) for share in shares]
-        return [each for side in sides for each in self.backbone(_resized(seen, side))]
+        return [each for side in sides for each in self.backbone(_resized(seen, side))[1:]]
 
     def _pooled(self, fine: Tensor, coarse: Tensor, *smaller: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the backbone's maps have to say of a photo, and how much its places weighed."""

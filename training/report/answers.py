@@ -17,7 +17,7 @@ from training.errors import TrainingError
 from training.group_bootstrap import IndexArray, group_indices
 from training.model import InspectionNetwork
 from training.photo_cache import Pixels, open_prepared_photos
-from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, records_by_split
+from training.photo_data import EmptySplitError, PhotoSplit, label_arrays, records_by_split, spread_places
 from training.progress import Follow, unfollowed
 from training.task_file import Split
 
@@ -139,8 +139,8 @@ def open_some(
     records = records_by_split(folder, task_id=task.id)[split]
     if not records:
         raise EmptySplitError(folder, split=split)
-    if limit is not None and limit < len(records):
-        records = tuple(records[place * len(records) // limit] for place in range(limit))
+    if limit is not None:
+        records = tuple(records[place] for place in spread_places(len(records), limit))
     pixels = open_prepared_photos(folder, records, size_px=size_px, framing=framing, on_progress=on_progress)
     return PhotoSplit(records, pixels, label_arrays(records, task))
 
@@ -166,5 +166,5 @@ def read_folder(folder: Path, *, size_px: int, framing: Framing, limit: int) -> 
     found: Sequence[Path] = sorted(each for each in folder.rglob("*") if each.suffix.lower() in _SUFFIXES)
     if not found:
         raise NoPhotosError(folder)
-    chosen = [found[place * len(found) // limit] for place in range(limit)] if limit < len(found) else found
-    return np.stack([prepare(each.read_bytes(), size_px=size_px, framing=framing) for each in chosen])
+    chosen = [found[place].read_bytes() for place in spread_places(len(found), limit)]
+    return np.stack([prepare(each, size_px=size_px, framing=framing) for each in chosen])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from server.domain.task import HeadKind, Task
@@ -13,7 +14,7 @@ from training.dataset import INDEX_NAME
 from training.evaluate import HeadReport, report_heads
 from training.model import InspectionNetwork
 from training.photo_cache import Pixels
-from training.photo_data import PhotoSplit
+from training.photo_data import PhotoSplit, spread_places
 from training.place_sampling import SamplingSection
 from training.processor import use_processor
 from training.progress import Follow, unfollowed
@@ -33,7 +34,7 @@ from training.report.overlays import ChosenPhotos, choose_photos
 from training.report.strange_photos import CHANGES, made_strange
 from training.task_file import Split
 
-STRANGE_PHOTOS = 200
+STRANGE_PHOTOS = 500
 WORSENED_PHOTOS = 100
 
 
@@ -133,8 +134,8 @@ def measure(
     )
     network = load_network(request.folder, task)
     network.views = network.views if request.views is None else request.views
-    strange = given | made_strange(np.array(photos.pixels[_spread(len(photos), STRANGE_PHOTOS)]))
-    worsened = _spread(len(photos), WORSENED_PHOTOS)
+    strange = given | made_strange(np.array(photos.pixels[spread_places(len(photos), STRANGE_PHOTOS)]))
+    worsened = spread_places(len(photos), WORSENED_PHOTOS)
     copies = len(worsened) * sum(map(len, CHANGES.values()))
     looks = _Looks(on_asked, total=len(photos) + sum(map(len, strange.values())) + copies)
     answers = ask(network, batches_of(photos.pixels), total=len(photos), on_photo=looks.part(len(photos)))
@@ -174,7 +175,7 @@ def _given_photos(folder: Path | None, network: NetworkSection) -> dict[str, Pix
 
 
 def _worsenings(
-    network: InspectionNetwork, photos: PhotoSplit, places: list[int], task: Task, looks: "_Looks"
+    network: InspectionNetwork, photos: PhotoSplit, places: npt.NDArray[np.int64], task: Task, looks: "_Looks"
 ) -> tuple[Worsening, ...]:
     """Asks about ever worse copies of some photos, a change at a time."""
     categories = [head.id for head in task.heads if head.kind is HeadKind.CATEGORY]
@@ -215,9 +216,3 @@ class _Looks:
         """Returns the follower of the next part, of so many photos."""
         before, self._before = self._before, self._before + count
         return lambda done, _: self._follow(before + done, self._total)
-
-
-def _spread(count: int, limit: int) -> list[int]:
-    """Returns at most `limit` places in [0, count), evenly spaced."""
-    fewer = min(count, limit)
-    return [place * count // fewer for place in range(fewer)]

@@ -232,6 +232,25 @@ def test_a_negative_looks_different_though_its_means_and_spreads_do_not() -> Non
     np.testing.assert_allclose(usual[0, 4:].numpy(), expected, rtol=1e-5)
 
 
+def test_a_look_stays_in_half_precision_where_one_place_of_a_large_map_is_bright() -> None:
+    """Of n places, one alone lies the root of n - 1 spreads from the mean: at 112 by 112 its cube is over a million."""
+    spot = torch.zeros(1, 1, 112, 112)
+    spot[0, 0, 50, 50] = 1
+    cubes = float(_look_of(spot)[0, 2].sinh()) * 112**2
+    assert 30_000 < cubes < np.finfo(np.float16).max
+
+
+def test_a_look_knows_an_early_map_beside_the_last_but_one(network: InspectionNetwork) -> None:
+    """What is fine in a photo shows in the early map; both have their statistics in the look."""
+    with torch.no_grad():
+        pixels = (PHOTOS.permute(0, 3, 1, 2).float() - network.mean) / network.std
+        early, fine, _ = network.backbone(pixels)
+        look = network(PHOTOS).look
+    assert early.shape[2] == pixels.shape[2] // 4
+    assert torch.allclose(look, torch.cat([_look_of(early), _look_of(fine)], dim=1), atol=1e-5)
+    assert network.density.whitening.shape[0] == look.shape[1]
+
+
 def test_density_classes_combine_decision_heads() -> None:
     """Each combination of labels is a class; a photo that lacks one has none."""
     labels = {"kind": np.array([0, 1, 2, -1]), "grade": np.array([1, 0, 1, 0])}
