@@ -125,7 +125,7 @@ class Checkpoint(_Part):
         git_commit: The commit of the checkout; with `-dirty` if something was changed; None outside of one.
         command: Trains it again.
         created_utc: ISO 8601.
-        duration_s: Of the whole run, in seconds.
+        duration_s: Of the whole run, in seconds: photos prepared, a teacher asked, the loop, and what comes after it.
         trained_share: Of the network's weights, how many were trained, those of adapters counted too; None if unknown.
         precision: In which it was trained, as Lightning names it: `bf16-mixed` only if the recipe asks for mixed
             precision and the machine gains by it, else `32-true`; None if unknown.

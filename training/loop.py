@@ -45,6 +45,7 @@ def build_loop(
     callbacks: Sequence[pl.Callback],
     *,
     steps: int,
+    began_s: float,
 ) -> Loop:
     """Returns the loop of one run.
 
@@ -54,6 +55,7 @@ def build_loop(
         loader: The training photos; its order is part of a state.
         callbacks: Join those of the loop.
         steps: Of the optimiser, in all.
+        began_s: When the run began, by `time.monotonic`.
 
     Raises:
         ThawingDevicesError: A frozen backbone is to be thawed in several processes.
@@ -71,6 +73,7 @@ def build_loop(
         cast("BatchOrder", loader.sampler),
         every_minutes=recipe.state_every_minutes,
         every_steps=recipe.state_every_steps,
+        began_s=began_s,
     )
     trainer = pl.Trainer(
         accelerator="auto",

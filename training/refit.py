@@ -26,10 +26,10 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
     Raises:
         TrainingError: There is no run, or its network is another one than the task file's in more than its views.
     """
-    started = time.monotonic()
     task = request.task.to_domain()
     earlier = latest_run(request.runs_folder, task_id=task.id, tier=request.tier)
     told = read_checkpoint(earlier)
+    began_s = time.monotonic() - told.duration_s
     section = request.task.tier(request.tier).network(request.variant)
     views = {"views": section.views, "four_views": section.four_views}
     if told.network.model_copy(update=views) != section:
@@ -59,7 +59,7 @@ def refit(request: RunRequest, *, on_photos: Follow = unfollowed) -> RunResult:
         history=json.loads((earlier / HISTORY_NAME).read_text("utf-8")),
         metrics=metrics,
         recipe=told.training,
-        duration_s=told.duration_s + time.monotonic() - started,
+        began_s=began_s,
         trained_share=told.trained_share,
         precision=told.precision,
         earlier=told.earlier,

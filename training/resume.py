@@ -173,6 +173,7 @@ class ResumePoint(CheckpointCallback):
         *,
         every_minutes: float,
         every_steps: int | None = None,
+        began_s: float | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         """Keeps where and how often.
@@ -182,6 +183,7 @@ class ResumePoint(CheckpointCallback):
             order: Is told where to go on.
             every_minutes: Between two states inside an epoch.
             every_steps: Also after so many steps of an epoch, if not None.
+            began_s: When the run began, by the clock: before its photos were prepared. None for now.
             clock: Tells the time.
         """
         self.path = unfinished / STATE_NAME
@@ -189,7 +191,8 @@ class ResumePoint(CheckpointCallback):
         self._every_minutes = every_minutes
         self._every_steps = every_steps
         self._clock = clock
-        self._started = self._saved = clock()
+        self._saved = clock()
+        self._began_s = self._saved if began_s is None else began_s
         self._earlier_s = 0.0
         self._place = (0, 0)
         self._random_states: dict[str, Any] | None = None
@@ -223,7 +226,7 @@ class ResumePoint(CheckpointCallback):
             "place": self._place,
             "random_states": _of_all_processes(_collect_rng_states()),
             "is_stopped": trainer.should_stop,
-            "spent_s": self._earlier_s + self._clock() - self._started,
+            "spent_s": self._earlier_s + self._clock() - self._began_s,
         }
 
     def on_load_checkpoint(

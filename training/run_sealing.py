@@ -1,6 +1,7 @@
 """What is done once the loop has ended: the feature density, the traced program, and the sealed folder."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -97,12 +98,26 @@ def write_checkpoint(
     history: Sequence[Mapping[str, float]],
     metrics: Mapping[str, float],
     recipe: TrainingSection,
-    duration_s: float,
+    began_s: float,
     trained_share: float | None = None,
     precision: str | None = None,
     earlier: Mapping[str, EarlierRun],
 ) -> Checkpoint:
-    """Writes all files of a checkpoint, and seals it."""
+    """Writes all files of a checkpoint, and seals it.
+
+    Args:
+        folder: Of the run.
+        request: What was trained.
+        network: The trained network, in evaluation mode.
+        records: The photos of every split.
+        history: The metrics of every epoch.
+        metrics: Of the epoch that was kept.
+        recipe: By which it was trained.
+        began_s: When the run would have begun, by `time.monotonic`, had it never been interrupted.
+        trained_share: Of the weights, how many were trained; None if unknown.
+        precision: In which it was trained; None if unknown.
+        earlier: The runs that had a part in it.
+    """
     save_weights(network, folder / WEIGHTS_NAME)
     write_photo_lists(folder, records)
     (folder / HISTORY_NAME).write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
@@ -122,7 +137,7 @@ def write_checkpoint(
         "metrics": dict(metrics),
         "data": describe_data(request.data_folder, records),
         "command": request.command,
-        "duration_s": round(duration_s, 1),
+        "duration_s": round(time.monotonic() - began_s, 1),
         "trained_share": trained_share,
         "precision": precision,
         "earlier": dict(earlier),

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -166,6 +167,7 @@ def _train_into(
     on_photos: Follow,
     callbacks: Sequence[pl.Callback],
 ) -> RunResult:
+    began_s = time.monotonic()
     recipe, task, unfinished = request.recipe, request.task.to_domain(), folder / UNFINISHED_FOLDER
     use_processor(recipe.threads)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
@@ -194,7 +196,7 @@ def _train_into(
         sizes_px=recipe.sizes_px(request.section.input_size_px),
         label_weights=label_weights(splits["train"].labels, task, recipe.loss),
     )
-    loop = build_loop(unfinished, request, loader, callbacks, steps=steps)
+    loop = build_loop(unfinished, request, loader, callbacks, steps=steps, began_s=began_s)
     judged = photo_loader(splits["val_select"], batch_size=_EVALUATION_BATCH, shuffle_seed=None)
     with warnings.catch_warnings():
         # Lightning looks for a loader that keeps its place itself; here the order is told where to go on.
@@ -274,6 +276,7 @@ def _seal(
     """
     unfinished, recipe = folder / UNFINISHED_FOLDER, request.recipe
     state = read_state(unfinished)
+    began_s = time.monotonic() - spent_s(state)
     loop.history.load_state_dict(state["callbacks"][loop.history.state_key])
     save_last_weights(_averaged(learner, state), folder, metrics=loop.history.epochs[-1])
     path = unfinished / BEST_FOLDER / Path(state["callbacks"][loop.best.state_key]["best_model_path"]).name
@@ -295,7 +298,7 @@ def _seal(
         history=loop.history.epochs,
         metrics=metrics,
         recipe=recipe,
-        duration_s=spent_s(state),
+        began_s=began_s,
         trained_share=trained.share,
         precision=loop.trainer.precision,
         earlier=earlier,

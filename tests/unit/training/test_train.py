@@ -1,6 +1,7 @@
 """A run, from a dataset to a sealed checkpoint, on a network that takes seconds."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -298,6 +299,23 @@ def test_a_network_in_several_views_is_asked_about_fewer_photos(
         on_photos=lambda done, total: totals.append(total) if done == total else None,
     )
     assert totals[-2:] == [5, 5]
+
+
+def test_a_run_lasts_from_its_first_photo_to_its_seal(tmp_path: Path) -> None:
+    """What is prepared before the loop and what is asked after it count as well, here two seconds each."""
+    write_small_dataset(tmp_path, photos_a_split=PHOTOS)  # type: ignore[arg-type]
+    slept: list[int] = []
+
+    def slowly(done: int, total: int) -> None:
+        if done == total:
+            slept.append(total)
+            time.sleep(2)
+
+    started = time.monotonic()
+    result = train(request(tmp_path, tmp_path), on_photos=slowly)
+    took_s = time.monotonic() - started
+    assert slept == [48, 24, 48]
+    assert took_s - 2 < result.checkpoint.duration_s <= took_s
 
 
 def test_a_density_of_an_earlier_version_is_fitted_anew(data_folder: Path, tmp_path: Path) -> None:
