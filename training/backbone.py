@@ -17,6 +17,10 @@ _MAPS = (-4, -2, -1)
 """Of those that a network can return. Most halve a photo five times: they are 1/4, 1/16 and 1/32 of its side."""
 
 
+# What it raises depends on the network, and on which of its ways to maps was taken.
+_TIMMS_REFUSALS = (AssertionError, IndexError, TypeError, RuntimeError)
+
+
 class UnknownBackboneError(TrainingError):
     """timm has no network of this name."""
 
@@ -30,6 +34,18 @@ class UnknownBackboneError(TrainingError):
         self.backbone = backbone
 
 
+class UnsuitableBackboneError(TrainingError):
+    """timm cannot make this network as Loupe asks for it."""
+
+    def __init__(self, backbone: str, *, reason: str) -> None:
+        """Keeps its name, and what timm says."""
+        super().__init__(
+            f"timm cannot make {backbone} so that it gives an early feature map and its last two: {reason}.",
+            cure="Name another backbone: most convolutional ones, Swin and plain ViTs have at least four such maps.",
+        )
+        self.backbone = backbone
+
+
 def create_backbone(section: NetworkSection) -> nn.Module:
     """Returns timm's network, which answers with an early feature map and its last two.
 
@@ -37,6 +53,7 @@ def create_backbone(section: NetworkSection) -> nn.Module:
 
     Raises:
         UnknownBackboneError: timm has no such network.
+        UnsuitableBackboneError: It has too few feature maps, or none.
     """
     if not timm.is_model(section.backbone):
         raise UnknownBackboneError(section.backbone)
@@ -45,7 +62,10 @@ def create_backbone(section: NetworkSection) -> nn.Module:
     if told is not None and told.fixed_input_size:
         # timm would leave some of these with their channels last.
         options |= {"img_size": section.seen_size_px, "dynamic_img_size": True, "feature_cls": "getter"}
-    backbone: nn.Module = timm.create_model(section.backbone, **options)
+    try:
+        backbone: nn.Module = timm.create_model(section.backbone, **options)
+    except _TIMMS_REFUSALS as error:
+        raise UnsuitableBackboneError(section.backbone, reason=str(error).rstrip(".")) from error
     _hide_wholly(backbone)
     return backbone
 

@@ -13,7 +13,7 @@ from small_dataset import small_task
 from torch.nn.functional import interpolate
 
 from build_engines.export import to_onnx
-from training.backbone import UnknownBackboneError
+from training.backbone import UnknownBackboneError, UnsuitableBackboneError
 from training.checkpoint import build_network, save_program
 from training.loss import MultiHeadLoss
 from training.model import InspectionNetwork, ServedNetwork
@@ -224,6 +224,13 @@ def test_a_backbone_that_nobody_has_is_named() -> None:
     """With those that are near, in place of timm's traceback."""
     with pytest.raises(UnknownBackboneError, match=r"resnet_fifty.*\n.*resnet"):
         network("resnet_fifty", 64)
+
+
+@pytest.mark.parametrize("backbone", ["levit_128s", "pit_ti_224", "crossvit_9_240"])
+def test_a_backbone_without_enough_maps_is_named(backbone: str) -> None:
+    """Two have three maps, one has none: each ends in an error of timm's own."""
+    with pytest.raises(UnsuitableBackboneError, match=rf"timm cannot make {backbone} .*: .+\.\n.*another backbone"):
+        network(backbone, 224)
 
 
 def test_pixels_may_be_scaled_as_the_published_weights_want_them() -> None:
