@@ -15,9 +15,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _HIDDEN_FACTOR = 100
 _MAPS = (-4, -2, -1)
 """Of those that a network can return. Most halve a photo five times: they are 1/4, 1/16 and 1/32 of its side."""
-
-
-# What it raises depends on the network, and on which of its ways to maps was taken.
+# What timm raises depends on the network, and on which of its ways to maps was taken.
 _TIMMS_REFUSALS = (AssertionError, IndexError, TypeError, RuntimeError)
 
 
