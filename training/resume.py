@@ -173,7 +173,7 @@ class ResumePoint(CheckpointCallback):
         *,
         every_minutes: float,
         every_steps: int | None = None,
-        began_s: float | None = None,
+        began_s: float,
         clock: Clock = time.monotonic,
     ) -> None:
         """Keeps where and how often.
@@ -183,7 +183,7 @@ class ResumePoint(CheckpointCallback):
             order: Is told where to go on.
             every_minutes: Between two states inside an epoch.
             every_steps: Also after so many steps of an epoch, if not None.
-            began_s: When the run began, by the clock: before its photos were prepared. None for now.
+            began_s: When the run began, by the clock: before its photos were prepared.
             clock: Tells the time.
         """
         self.path = unfinished / STATE_NAME
@@ -192,7 +192,7 @@ class ResumePoint(CheckpointCallback):
         self._every_steps = every_steps
         self._clock = clock
         self._saved = clock()
-        self._began_s = self._saved if began_s is None else began_s
+        self._began_s = began_s
         self._earlier_s = 0.0
         self._place = (0, 0)
         self._random_states: dict[str, Any] | None = None
