@@ -35,7 +35,8 @@ dev: $(DEV_ENV)/.complete ## Make the environment for training, building and tes
 
 .PHONY: test
 test: lint ## Lint, types, import contracts and all tests.
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest tests/unit --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest --ignore tests/unit --cov --cov-append --cov-report=term --cov-fail-under=95
 
 .PHONY: soak
 soak: $(DEV_ENV)/.complete ## The long suites: statistical promises and faults. They print their tables.
