@@ -272,8 +272,8 @@ class TrainingSection(RecipeSection):
     )
     compiled: bool = Field(
         default=False,
-        description="Whether torch compiles the backbone's steps: faster after half a minute a size of photos; wants a"
-        " C++ compiler.",
+        description="Whether torch compiles the backbone's steps: faster after a minute a size of photos, on a"
+        " machine that has not compiled them yet; wants a C++ compiler.",
     )
     teacher: str | None = Field(default=None, description="The tier whose trained answers this one also learns from.")
     teacher_share: float = Field(default=0.7, gt=0, lt=1, description="Of the loss: the teacher's part.")
