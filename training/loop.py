@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from torch.utils.data import DataLoader
 
 from training.batch_order import BatchOrder
@@ -15,6 +15,7 @@ from training.devices import ThawingDevicesError, mixes_precision, trainer_devic
 from training.fine_tuning import fine_tuning_callbacks
 from training.history import History
 from training.learner import MONITORED
+from training.moving_average import MovingAverage
 from training.photo_data import Batch
 from training.resume import BEST_FOLDER, ResumePoint
 from training.run_request import RunRequest
@@ -87,7 +88,7 @@ def build_loop(
         precision="bf16-mixed" if mixes_precision(recipe) else "32-true",
         callbacks=[
             # Averaging begins after the warm-up, so that no random weight is part of the average.
-            EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=warmup_steps),
+            MovingAverage(decay=recipe.ema_decay, from_step=warmup_steps),
             *fine_tuning_callbacks(recipe.fine_tuning),
             *patience,
             history,

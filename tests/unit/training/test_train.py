@@ -81,7 +81,7 @@ def test_a_checkpoint_vouches_for_its_files(finished: RunResult) -> None:
         "val_test.jsonl",
     }
     assert finished.checkpoint == read_checkpoint(finished.folder)
-    assert {"EMAWeightAveraging", "PatienceAtServedSize", "BestAtServedSize"} <= set(finished.callbacks)
+    assert {"MovingAverage", "PatienceAtServedSize", "BestAtServedSize"} <= set(finished.callbacks)
     assert finished.checkpoint.attention_grid == (2, 2)
     assert finished.checkpoint.precision == "32-true"
     assert not (finished.folder / "unfinished").exists()
