@@ -1,10 +1,14 @@
-"""`python -m training.step_bench TASK --tier TIER`: what it is worth to keep a step's memory for the next one.
+"""`python -m training.step_bench TASK --tier TIER`: what a step gains by keeping its memory, and by being compiled.
 
-Each side of a pair is a process of its own, in turn: how memory is kept cannot be taken back.
+Each measurement has a process of its own, in turn: how memory is kept cannot be taken back. Compiled kernels go to an
+empty folder, as on a machine that has compiled none.
 """
 
+import os
 import resource
+import tempfile
 import time
+from collections.abc import Sequence
 from statistics import median
 from typing import Annotated, NamedTuple
 
@@ -25,11 +29,26 @@ from training.workers import worker_pool
 _WARM_STEPS = 5
 
 
+class Way(NamedTuple):
+    """How a step is run."""
+
+    name: str
+    keeps: bool = True
+    compiled: bool = False
+
+
+_RETURNED = Way("freed memory returned", keeps=False)
+_KEPT = Way("freed memory kept")
+_COMPILED = Way("kept, and compiled", compiled=True)
+_WAYS = (_RETURNED, _KEPT, _COMPILED)
+
+
 class StepCost(NamedTuple):
-    """The mean of a step."""
+    """The mean of a step, and what the first took."""
 
     milliseconds: float
     page_faults: float
+    first_s: float
 
 
 def main(
@@ -37,30 +56,41 @@ def main(
     *,
     tier: Annotated[str, typer.Option(help="The tier, e.g. fast.")] = "fast",
     size: Annotated[int | None, typer.Option(min=32, help="The side of the photos; the served if not given.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of one half of a pair.")] = 20,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of one measurement.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each way.")] = 3,
 ) -> None:
-    """Measures a training step with freed memory kept, and with freed memory returned to the kernel."""
+    """Measures a training step with freed memory returned to the kernel, with it kept, and compiled as well."""
     console = Console()
     with explained(console):
-        costs: dict[bool, list[StepCost]] = {False: [], True: []}
+        costs: dict[Way, list[StepCost]] = {way: [] for way in _WAYS}
         with progress_bar(console, "Processes") as follow:
-            follow(0, 2 * pairs)
-            for place in range(2 * pairs):
-                keeps = bool(place % 2)
-                with worker_pool(1) as pool:
-                    half = pool.submit(measured_step, task, tier, size_px=size, steps=steps, keeps=keeps)
-                    costs[keeps].append(half.result())
-                follow(place + 1, 2 * pairs)
+            follow(0, rounds * len(_WAYS))
+            for place in range(rounds * len(_WAYS)):
+                way = _WAYS[place % len(_WAYS)]
+                with worker_pool(1) as pool, tempfile.TemporaryDirectory() as kernels:
+                    run = pool.submit(measured_step, task, tier, way, size_px=size, steps=steps, kernels=kernels)
+                    costs[way].append(run.result())
+                follow(place + 1, rounds * len(_WAYS))
         _show(console, f"{task}, {tier}", costs)
 
 
-def measured_step(task_id: str, tier: str, *, size_px: int | None, steps: int, keeps: bool) -> StepCost:
-    """Returns what steps of a tier's recipe cost in this process, in float32, on random photos of its batch size."""
+def measured_step(task_id: str, tier: str, way: Way, *, size_px: int | None, steps: int, kernels: str) -> StepCost:
+    """Returns what steps of a tier's recipe cost in this process, in float32, on random photos of its batch size.
+
+    Args:
+        task_id: The task.
+        tier: Its tier.
+        way: How steps are run.
+        size_px: The side of the photos; None: the served one.
+        steps: How many are measured.
+        kernels: The folder of compiled kernels.
+    """
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = kernels
     told = load_task_file(task_id)
-    task, section, recipe = told.to_domain(), told.tier(tier).network("demo"), told.recipe(tier, "demo")
+    task, section = told.to_domain(), told.tier(tier).network("demo")
+    recipe = told.recipe(tier, "demo").model_copy(update={"compiled": way.compiled})
     torch.set_num_threads(recipe.threads)
-    if keeps:
+    if way.keeps:
         use_processor(recipe.threads)
     network = build_network(section, task)
     network.views = 1
@@ -76,12 +106,16 @@ def measured_step(task_id: str, tier: str, *, size_px: int | None, steps: int, k
         optimiser.step()
         optimiser.zero_grad()
 
+    started = time.perf_counter()
+    step()
+    first_s = time.perf_counter() - started
     for _ in range(_WARM_STEPS):
         step()
     faults, started = _page_faults(), time.perf_counter()
     for _ in range(steps):
         step()
-    return StepCost(1000 * (time.perf_counter() - started) / steps, (_page_faults() - faults) / steps)
+    milliseconds = 1000 * (time.perf_counter() - started) / steps
+    return StepCost(milliseconds, (_page_faults() - faults) / steps, first_s)
 
 
 def _random_labels(task: Task, *, photo_count: int) -> dict[str, torch.Tensor]:
@@ -97,14 +131,29 @@ def _page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def _show(console: Console, what: str, costs: dict[bool, list[StepCost]]) -> None:
-    table = Table("Freed memory", "ms a step", "Page faults a step", title=f"A training step of {what}")
-    for keeps, found in costs.items():
-        times, faults = (median(each) for each in zip(*found, strict=True))
-        table.add_row("kept" if keeps else "returned", f"{times:.0f}", f"{faults:.0f}")
-    ratios = sorted(one.milliseconds / other.milliseconds for one, other in zip(costs[False], costs[True], strict=True))
+def _show(console: Console, what: str, costs: dict[Way, list[StepCost]]) -> None:
+    table = Table("Steps", "ms a step", "Page faults a step", "First step, s", title=f"A training step of {what}")
+    for way, found in costs.items():
+        times, faults, first = (median(each) for each in zip(*found, strict=True))
+        table.add_row(way.name, f"{times:.0f}", f"{faults:.0f}", f"{first:.1f}")
     console.print(table)
-    console.print(f"{median(ratios):.2f} times as fast with it kept (pairs: {ratios[0]:.2f} to {ratios[-1]:.2f})")
+    console.print(f"Memory kept: {_ratio_line(costs[_RETURNED], costs[_KEPT])}")
+    console.print(f"Compiled: {_ratio_line(costs[_KEPT], costs[_COMPILED])}; {_worth_line(costs)}")
+
+
+def _ratio_line(slow: Sequence[StepCost], fast: Sequence[StepCost]) -> str:
+    ratios = sorted(one.milliseconds / other.milliseconds for one, other in zip(slow, fast, strict=True))
+    return f"{median(ratios):.2f} times as fast (rounds: {ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def _worth_line(costs: dict[Way, list[StepCost]]) -> str:
+    """Says after how many steps of this size compilation has paid for itself."""
+    waits = [one.first_s - other.first_s for one, other in zip(costs[_COMPILED], costs[_KEPT], strict=True)]
+    pairs = zip(costs[_KEPT], costs[_COMPILED], strict=True)
+    gained_s = median(one.milliseconds - other.milliseconds for one, other in pairs) / 1000
+    if gained_s <= 0:
+        return "it does not pay"
+    return f"it pays after {median(waits) / gained_s:,.0f} steps of this size"
 
 
 if __name__ == "__main__":
