@@ -272,8 +272,9 @@ class TrainingSection(RecipeSection):
     )
     compiled: bool = Field(
         default=False,
-        description="Whether torch compiles the backbone's steps: faster after a minute a size of photos, on a"
-        " machine that has not compiled them yet; wants a C++ compiler.",
+        description="Whether torch compiles the network's steps, which wants a C++ compiler, and a minute for each size"
+        " of photos on a machine that has not compiled them yet. `python -m training.step_bench` says after how many"
+        " steps that has paid for itself.",
     )
     teacher: str | None = Field(default=None, description="The tier whose trained answers this one also learns from.")
     teacher_share: float = Field(default=0.7, gt=0, lt=1, description="Of the loss: the teacher's part.")
