@@ -118,6 +118,14 @@ def measured_step(task_id: str, tier: str, way: Way, *, size_px: int | None, ste
     return StepCost(milliseconds, (_page_faults() - faults) / steps, first_s)
 
 
+def steps_to_pay(uncompiled: Sequence[StepCost], compiled: Sequence[StepCost]) -> float | None:
+    """Returns after how many steps of one size compilation has paid for itself; None: never."""
+    pairs = list(zip(uncompiled, compiled, strict=True))
+    waited_s = median(other.first_s - one.first_s for one, other in pairs)
+    gained_s = median(one.milliseconds - other.milliseconds for one, other in pairs) / 1000
+    return max(waited_s, 0.0) / gained_s if gained_s > 0 else None
+
+
 def _random_labels(task: Task, *, photo_count: int) -> dict[str, torch.Tensor]:
     return {
         head.id: torch.randint(len(head.labels), (photo_count,))
@@ -138,22 +146,14 @@ def _show(console: Console, what: str, costs: dict[Way, list[StepCost]]) -> None
         table.add_row(way.name, f"{times:.0f}", f"{faults:.0f}", f"{first:.1f}")
     console.print(table)
     console.print(f"Memory kept: {_ratio_line(costs[_RETURNED], costs[_KEPT])}")
-    console.print(f"Compiled: {_ratio_line(costs[_KEPT], costs[_COMPILED])}; {_worth_line(costs)}")
+    paid = steps_to_pay(costs[_KEPT], costs[_COMPILED])
+    worth = "it does not pay" if paid is None else f"it pays after {paid:,.0f} steps of this size"
+    console.print(f"Compiled: {_ratio_line(costs[_KEPT], costs[_COMPILED])}; {worth}")
 
 
 def _ratio_line(slow: Sequence[StepCost], fast: Sequence[StepCost]) -> str:
     ratios = sorted(one.milliseconds / other.milliseconds for one, other in zip(slow, fast, strict=True))
     return f"{median(ratios):.2f} times as fast (rounds: {ratios[0]:.2f} to {ratios[-1]:.2f})"
-
-
-def _worth_line(costs: dict[Way, list[StepCost]]) -> str:
-    """Says after how many steps of this size compilation has paid for itself."""
-    waits = [one.first_s - other.first_s for one, other in zip(costs[_COMPILED], costs[_KEPT], strict=True)]
-    pairs = zip(costs[_KEPT], costs[_COMPILED], strict=True)
-    gained_s = median(one.milliseconds - other.milliseconds for one, other in pairs) / 1000
-    if gained_s <= 0:
-        return "it does not pay"
-    return f"it pays after {median(waits) / gained_s:,.0f} steps of this size"
 
 
 if __name__ == "__main__":
